@@ -89,6 +89,7 @@ lint: $(TESTS) ## in seconds: ruff, derived files, dead code, undeclared imports
 	@$(BIN)/python -m chainlab.course.authoring.checksums --check
 	@$(BIN)/python tests/setup/dead_code.py
 	@$(BIN)/python tests/setup/architecture.py --check
+	@$(BIN)/python tests/setup/event_tables.py --check
 	@$(BIN)/deptry src lessons data/actions
 	@$(BIN)/deptry tests benchmarks --ignore DEP002,DEP004
 

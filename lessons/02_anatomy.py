@@ -268,7 +268,8 @@ for line in release.copies["publish"].splitlines():
 # against a step that lies.
 
 # %%
-story = EventList(e for e in lab.events() if f"/runs/{release.id}" in e.subject and "step" not in e.type)
+story = EventList(e for e in lab.events(about=f"acme/triage-model/runs/{release.id}")
+                  if e.source == "/ci" and "step" not in e.type)
 story
 
 # %% [markdown]

@@ -10,10 +10,12 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import event_tables
 import pytest
 
 from chainlab import database
 from chainlab.clock import utc_now
+from chainlab.event_types import EVENT_TYPES
 from chainlab.events import Events
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +55,21 @@ def test_lines_are_oldest_first_and_hold_nothing_that_a_terminal_acts_on(workspa
     assert "artifact.uploaded" in lines[0]
     assert "by /registry" in lines[0]
     assert "\x1b" not in "".join(lines)
+
+
+def test_types_are_listed_with_their_fields_also_without_a_log(tmp_path: Path) -> None:
+    code, lines, _ = run(tmp_path, "--types")
+    assert code == 0
+    assert {line.partition(":")[0] for line in lines if not line.startswith(" ")} == {*EVENT_TYPES, "every event"}
+    code, lines, _ = run(tmp_path, "--types", "--type", "token.u")
+    assert lines[0].startswith("token.used: ")
+    assert [line.split()[0] for line in lines[1 : lines.index("every event:")]] == [*EVENT_TYPES["token.used"].fields]
+    code, _, error = run(tmp_path, "--types", "--type", "nonsense")
+    assert (code, "no type of event begins with 'nonsense'" in error) == (2, True)
+
+
+def test_the_page_of_events_is_of_this_code() -> None:
+    assert event_tables.main(["--check"]) == 0, "run python tests/setup/event_tables.py"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ that checks them defines:
 A grant that ends in ``:*`` covers every grant with the same beginning. Over HTTP a secret arrives as ``Authorization:
 Bearer SECRET`` (or ``token SECRET``), or as the password of Basic with any user name (`presented_secret`).
 
+Issues, writes and refusals are events (`chainlab.token_events`).
+
 A CI job's credential is valid only while the job runs (`chainlab.jobs`), and a derived credential only while the one
 it was derived from is valid.
 """
@@ -23,11 +25,12 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from chainlab import jobs
 from chainlab.database import Tables
 from chainlab.errors import MalformedInput, Refused
-from chainlab.jobs import SCHEMA as JOBS
+from chainlab.token_events import TokenEvents, short_digest
 
 __all__ = ["CHALLENGE", "Credential", "Credentials", "presented_secret"]
 
@@ -69,6 +72,9 @@ class Credential:
     repository: str = field(default="", compare=False)  # whose jobs use it; "" = a person or a service uses it
     job: str = field(default="", compare=False)  # id of the running job that it expires with
     root: bytes = field(default=b"", compare=False, repr=False)  # digest of the credential at the origin
+    token: str = field(default="", compare=False)  # the secret's `short_digest`; "" = no secret was presented
+    address: str = field(default="", compare=False)  # that it was presented from
+    at: str = field(default="", compare=False)  # id of the running job whose address that is, whoever holds the secret
 
     def may(self, grant: str) -> bool:
         """Whether the credential has this grant, or a ``:*`` grant that covers it."""
@@ -81,7 +87,8 @@ class Credentials(Tables):
     """The credentials of one state directory; other processes may use it at the same time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(connection, JOBS + SCHEMA)
+        super().__init__(connection, jobs.SCHEMA + SCHEMA)
+        self._report = TokenEvents(connection)
 
     def issue(
         self,
@@ -116,12 +123,50 @@ class Credentials(Tables):
                     "INSERT INTO credential_origins VALUES (?, ?, ?, ?)",
                     (_digest(secret), repository, job or None, (under.root or None) if under else None),
                 )
+            self._report.issued(short_digest(secret), subject=subject, grants=words, lifetime=lifetime, job=job)
         return secret
 
     def check(self, secret: str) -> Credential | None:
         """Return a secret's credential; None when it is unknown, expired or revoked, or when its job has ended."""
         row = self._connection.execute(CHECK, {"digest": _digest(secret), "now": time.time()}).fetchone()
         return Credential(row[0], frozenset(row[1].split("\n")) - {""}, *row[2:]) if row else None
+
+    def present(self, secret: str, *, service: str, address: str = "") -> Credential | None:
+        """Check a secret that came with a request to a service, from an address; an event reports a refusal."""
+        token = short_digest(secret)
+        credential = self.check(secret)
+        if credential is not None:
+            at = credential.job or (jobs.job_at(self._connection, address) if address else "")
+            return replace(credential, token=token, address=address, at=at)
+        if self._report.is_new(token, service, "refused"):
+            subject, job, reason = self._refusal(_digest(secret))
+            outside = reason == "job ended" or self._report.outside(job, address) if job else None
+            with self._transaction():
+                self._report.refused(token, subject=subject, service=service, reason=reason, job=job, outside=outside)
+        return None
+
+    def used(self, credential: Credential, service: str) -> None:
+        """Report that a presented credential was accepted for a write to a service, unless that was reported."""
+        outside = self._report.outside(credential.job, credential.address)
+        if credential.token and self._report.is_new(credential.token, service, outside):
+            with self._transaction():
+                self._report.used(
+                    credential.token, subject=credential.subject, service=service, job=credential.job, outside=outside
+                )
+
+    def _refusal(self, digest: bytes) -> tuple[str, str, str]:
+        """Say who held a refused secret, the id of the holder's job, and why it is refused."""
+        row = self._connection.execute(
+            "SELECT c.subject, coalesce(o.job, ''), c.revoked FROM credentials c"
+            " LEFT JOIN credential_origins o ON o.digest = c.digest WHERE c.digest = ?",
+            (digest,),
+        ).fetchone()
+        if row is None:
+            return "unknown", "", "unknown"
+        subject, job, revoked = row
+        if job and not jobs.is_running(self._connection, job):
+            return subject, job, "job ended"
+        return subject, job, "expired" if revoked is None else "revoked"
 
     def revoke(self, *, secret: str | None = None, subject: str | None = None) -> int:
         """Revoke one secret, or all secrets of a subject; returns how many were not revoked before."""

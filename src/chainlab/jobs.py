@@ -17,11 +17,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from chainlab.database import SqliteStore
 
-__all__ = ["LEASE", "RENEWAL", "SCHEMA", "Jobs", "is_running", "settle"]
+__all__ = [
+    "LEASE",
+    "RENEWAL",
+    "SCHEMA",
+    "JobName",
+    "Jobs",
+    "address_of",
+    "has_failed",
+    "is_running",
+    "job_at",
+    "name_of",
+    "settle",
+]
 
 LEASE = 30.0  # seconds that a job's credentials stay valid after the last renewal
 RENEWAL = 5.0  # seconds between renewals: several may fail before the lease ends
@@ -34,7 +47,27 @@ CREATE TABLE IF NOT EXISTS running_jobs (
     deadline   REAL NOT NULL,     -- seconds since 1970; renewed while the job runs
     ended      REAL               -- seconds since 1970; NULL = not known to have ended
 ) STRICT;
+CREATE TABLE IF NOT EXISTS job_addresses (  -- of jobs whose requests come from a loopback address of their own
+    job     TEXT PRIMARY KEY,
+    address TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS job_addresses_by_address ON job_addresses (address);
+CREATE TABLE IF NOT EXISTS failed_jobs (run TEXT, job TEXT, PRIMARY KEY (run, job)) STRICT, WITHOUT ROWID;
 """
+
+
+@dataclass(frozen=True)
+class JobName:
+    """A job as events name it."""
+
+    run: str  # 'acme/triage-model/runs/3'
+    job: str  # 'build'
+
+    @classmethod
+    def parse(cls, subject: str) -> JobName:
+        """Read ``acme/triage-model/runs/3/jobs/build``."""
+        run, _, job = subject.partition("/jobs/")
+        return cls(run, job)
 
 
 class Jobs(SqliteStore):
@@ -66,6 +99,17 @@ class Jobs(SqliteStore):
             self._connection.execute(
                 "UPDATE running_jobs SET ended = ? WHERE id = ? AND ended IS NULL", (time.time(), job)
             )
+
+    def set_address(self, job: str, address: str) -> None:
+        """Record the loopback address that a job's requests come from."""
+        with self._transaction():
+            self._connection.execute("INSERT OR REPLACE INTO job_addresses VALUES (?, ?)", (job, address))
+
+    def fail(self, subject: str) -> None:
+        """Record that a job has failed, by its name in events."""
+        name = JobName.parse(subject)
+        with self._transaction():
+            self._connection.execute("INSERT OR IGNORE INTO failed_jobs VALUES (?, ?)", (name.run, name.job))
 
     @contextmanager
     def running(self, subject: str, repository: str, *then: Callable[[], object]) -> Iterator[str]:
@@ -110,6 +154,33 @@ def is_running(connection: sqlite3.Connection, job: str) -> bool:
         "SELECT 1 FROM running_jobs WHERE id = ? AND ended IS NULL AND deadline > ?", (job, time.time())
     ).fetchone()
     return row is not None
+
+
+def name_of(connection: sqlite3.Connection, job: str) -> JobName | None:
+    """Return the name of the job with this id, running or ended; None when no job has it."""
+    row = connection.execute("SELECT subject FROM running_jobs WHERE id = ?", (job,)).fetchone() if job else None
+    return JobName.parse(row[0]) if row else None
+
+
+def address_of(connection: sqlite3.Connection, job: str) -> str:
+    """Return the address that a job's requests come from; empty when it has none of its own."""
+    row = connection.execute("SELECT address FROM job_addresses WHERE job = ?", (job,)).fetchone()
+    return row[0] if row else ""
+
+
+def job_at(connection: sqlite3.Connection, address: str) -> str:
+    """Return the id of the running job whose requests come from an address; empty when no job's do."""
+    row = connection.execute(
+        "SELECT r.id FROM job_addresses a JOIN running_jobs r ON r.id = a.job"
+        " WHERE a.address = ? AND r.ended IS NULL AND r.deadline > ? ORDER BY a.rowid DESC LIMIT 1",
+        (address, time.time()),
+    ).fetchone()
+    return row[0] if row else ""
+
+
+def has_failed(connection: sqlite3.Connection, run: str) -> bool:
+    """Whether a job of a run has failed so far."""
+    return connection.execute("SELECT 1 FROM failed_jobs WHERE run = ? LIMIT 1", (run,)).fetchone() is not None
 
 
 def _succeeds(write: Callable[[], object]) -> bool:

@@ -21,6 +21,7 @@ import pytest
 from artifact_files import keep, unpack
 from project_folders import PROJECTS
 from sigstore.models import Bundle
+from tiny_wheels import tiny_wheel
 
 from chainlab.ci.runs import workflow_run
 from chainlab.ci.runs.handover import Handover
@@ -35,6 +36,8 @@ from chainlab.deploy.deployment import Deployment
 from chainlab.deploy.prediction_service import PredictionService
 from chainlab.digests import Digest
 from chainlab.errors import Refused, VerificationFailed
+from chainlab.event_types import EVENT_TYPES
+from chainlab.events import PREFIX
 from chainlab.evidence.certificates import signer_of
 from chainlab.evidence.statements import MODEL_SIGNATURE, PROVENANCE, SBOM, SUMMARY, Statement
 from chainlab.policy import vsa
@@ -505,3 +508,31 @@ def verified(trust: Trust, file: Path, folder: Path, identity: str, issuer: str)
     words += ["verify", "identity", "--bundle", str(folder / "bundle.json")]
     words += ["--cert-identity", identity, "--cert-oidc-issuer", issuer, str(file)]
     return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def test_every_event_has_a_declared_type_and_declared_fields(released: Released, tmp_path: Path) -> None:
+    """The contract of `chainlab.event_types`, in a world with a release, and with what people do to an index."""
+    world = released.world
+    by = Credential("mallory", frozenset({"packages:upload:*"}))
+    for version in ("1.0.0", "1.0.1"):
+        world.registry.index.publish(tiny_wheel(tmp_path, "demo-events", version), by=by)
+    world.registry.index.yank("demo-events", "1.0.0", "a typing mistake", by="mallory")
+    world.registry.index.quarantine("demo-events", "looked into", by="security")
+    world.registry.index.release("demo-events", by="security")
+    world.registry.index.delete("demo-events", by="mallory")
+    world.registry.quarantine.hold(pinned(released.reference)[1], "looked into", by="security")
+    world.registry.quarantine.release(pinned(released.reference)[1], by="security")
+    events = [(event.type.removeprefix(PREFIX), event) for event in world.registry.events.read()]
+    assert sorted({kind for kind, _ in events} - EVENT_TYPES.keys()) == []
+    fields = {(kind, field) for kind, event in events for field in event.data}
+    assert sorted((kind, field) for kind, field in fields if field not in EVENT_TYPES[kind].fields) == []
+    assert {(kind, event.source) for kind, event in events if event.source != EVENT_TYPES[kind].source} == set()
+    published = [event.data for kind, event in events if kind == "artifact.published"]
+    (mallory,) = (data for data in published if (data["by"], data.get("version")) == ("mallory", "1.0.1"))
+    assert (mallory["run"], mallory["versions_in_10min"], mallory["attestation_lost"]) == (None, 2, False)
+    (pushed,) = (data for data in published if data.get("tag") == "v1.4.0" and data["job"] == "package")
+    assert (pushed["run"], pushed["run_failed"]) == (f"acme/triage-model/runs/{released.run.id}", False)
+    counted = [event.data["counted"] for kind, event in events if kind == "artifact.quarantined"]
+    assert counted == [False, True]
+    assert {event.data["run"] for kind, event in events if kind == "artifact.served"} >= {pushed["run"]}
+    assert not any(event.data["outside"] for kind, event in events if kind == "token.used")

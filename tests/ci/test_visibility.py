@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
 from platform_world import Host
+from tiny_wheels import tiny_wheel
 
 from chainlab.ci.actions.mirror import Mirror
 from chainlab.ci.runs.rights import SCOPES, Origin, effective_permissions, runtime_grants, token_grants
@@ -108,27 +105,6 @@ WAYS: dict[str, tuple[str, str]] = {
 }
 
 
-def wheel(folder: Path, project: str) -> Path:
-    """A wheel that the index takes."""
-    name = project.replace("-", "_")
-    info = f"{name}-1.0.dist-info"
-    files = {
-        f"{name}.py": b"",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {project}\nVersion: 1.0\n".encode(),
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = ""
-    for path, data in files.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-        record += f"{path},sha256={digest},{len(data)}\n"
-    files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
-    wheel = folder / f"{name}-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for path, data in files.items():
-            archive.writestr(path, data)
-    return wheel
-
-
 def image(host: Host, name: str, layer: bytes, by: str) -> str:
     """An OCI artifact with one layer, tagged v1; its digest."""
     images = host.registry.images
@@ -157,7 +133,7 @@ def digests(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Digests:
     manifest = Digest.parse(image(host, IMAGE, MODEL, JOB))
     referrer = attach(registry.images, IMAGE, manifest, BUNDLE, BUNDLE_TYPE, by=JOB)
     owner = Credential("acme", frozenset({"packages:upload:*", "channel:dev"}), repository=CLOSED)
-    file = registry.index.publish(wheel(tmp_path_factory.mktemp("wheel"), PROJECT), by=owner)
+    file = registry.index.publish(tiny_wheel(tmp_path_factory.mktemp("wheel"), PROJECT), by=owner)
     proof = registry.blobs.put(b'{"attestation_bundles": []}')
     registry.index._connection.execute("UPDATE files SET provenance = ? WHERE filename = ?", (str(proof), WHEEL))
     kept, model = Digest.of(KEPT), Digest.of(MODEL)

@@ -194,7 +194,8 @@ class ServedIndex:
         return dict(answer.json())
 
     def kinds(self) -> list[str]:
-        return [event.type.rpartition(".")[2] for event in self.events.read()]
+        kinds = [event.type.removeprefix("dev.chainlab.") for event in self.events.read()]
+        return [kind.rpartition(".")[2] for kind in kinds if not kind.startswith("token.")]
 
     def leftovers(self) -> list[Path]:
         return list((self.folder / "blobs" / "staging").iterdir())

@@ -192,7 +192,7 @@ def test_a_deleted_version_is_gone_and_its_file_names_are_used_up(world: ServedI
     assert world.http.get(f"/files/triage-model/{NAME}").status_code == 404
     answer = world.post(NAME, pack(wheel_files(code=b"")))
     assert (answer.status_code, "was used and deleted" in answer.text) == (400, True)
-    event = list(world.events.read())[-1]
+    (event,) = world.events.read("dev.chainlab.artifact.deleted")
     assert event.type == "dev.chainlab.artifact.deleted"
     assert len(event.data["files"]) == len(event.data["digests"]) == 2
 
@@ -472,7 +472,7 @@ def test_the_scenarios_clock_is_kept_apart(world: ServedIndex, tmp_path: Path) -
     moment = "2026-03-24T10:39:00Z"
     file = world.index.publish(wheel(tmp_path), by=by, scenario_time=moment)
     assert file.scenario_time == moment
-    (event,) = world.events.read()
+    (event,) = world.events.read("dev.chainlab.artifact.published")
     assert event.scenario_time == moment != event.time
     (entry,) = world.page("triage-model")["files"]
     assert entry["_scenario-time"] == moment != entry["upload-time"]

@@ -29,14 +29,16 @@ SPAN = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
     epilog="""\b
 Examples: chainlab events --since 2h
           chainlab events --type artifact --about acme/triage-model
-          chainlab events --follow --jsonl""",
+          chainlab events --follow --jsonl
+          chainlab events --types --type artifact.published""",
 )
 @click.option("--since", default="", help="Begin at this time (2026-05-04T10:00:00Z), or that long ago (30m, 2h, 7d).")
 @click.option("--type", "type_", default="", help="Only this type, or those below it: service, artifact.uploaded.")
 @click.option("--about", default="", help="Only events whose subject begins with this: acme/triage-model/runs/3.")
+@click.option("--types", is_flag=True, help="List the types of events and their fields instead.")
 @click.option("--jsonl", is_flag=True, help="Print each event as a CloudEvents JSON object, one a line.")
 @click.option("--follow", is_flag=True, help="Go on with what happens from now on, until Ctrl-C.")
-def events(since: str, type_: str, about: str, jsonl: bool, follow: bool) -> None:
+def events(since: str, type_: str, about: str, types: bool, jsonl: bool, follow: bool) -> None:
     """Print the events of your workspace, oldest first: number, time, type, subject, reporting service.
 
     The events are chained by hash. If one was removed, changed or reordered, the command says which and fails.
@@ -47,6 +49,9 @@ def events(since: str, type_: str, about: str, jsonl: bool, follow: bool) -> Non
     from chainlab.events import Events
     from chainlab.workspace import learner_workspace
 
+    if types:
+        _list_types(type_)
+        return
     start = _start(since)
     state = learner_workspace().trust / "state.db"
     if not state.exists():
@@ -62,6 +67,24 @@ def events(since: str, type_: str, about: str, jsonl: bool, follow: bool) -> Non
             if not follow:
                 return
             time.sleep(PAUSE)
+
+
+def _list_types(beginning: str) -> None:
+    """Print the types whose names begin with a text, each with its fields. Raises `MalformedInput` for none."""
+    from chainlab.event_types import COMMON, EVENT_TYPES
+
+    chosen = {name: kind for name, kind in EVENT_TYPES.items() if name.startswith(beginning)}
+    if not chosen:
+        raise MalformedInput(
+            f"no type of event begins with {beginning!r}", hint="list them all: chainlab events --types"
+        )
+    for name, kind in chosen.items():
+        echo(f"{name}: {kind.meaning}; by {kind.source}, about {kind.subject}")
+        for field, meaning in kind.fields.items():
+            echo(f"    {field:<20} {meaning}")
+    echo("every event:")
+    for field, meaning in COMMON.items():
+        echo(f"    {field:<20} {meaning}")
 
 
 def _line(event: Event) -> str:

@@ -19,6 +19,7 @@ A rule is a file in ``data/policies``; ``gate.rego`` there tells how to add one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,17 +29,17 @@ from chainlab.characters import join_lines
 from chainlab.clock import Clock, rfc3339, utc_now
 from chainlab.digests import Digest
 from chainlab.display import SIGNS, Display, Mark, Shown
-from chainlab.errors import ChainlabError
+from chainlab.errors import ChainlabError, Unavailable
 from chainlab.evidence.statements import parse_json
 from chainlab.policy import vsa
 from chainlab.policy.facts.facts_client import FACTS_CLIENT, CollectedFacts
-from chainlab.policy.facts.verification import COUNTED
 from chainlab.policy.limits import Limits
 from chainlab.policy.policy import Policy
 from chainlab.policy.rego import rego_client
 from chainlab.policy.verdict_queue import VerdictQueue
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
 from chainlab.registry.oci.referrers import attach
+from chainlab.registry.verdict_inputs import COUNTED, SUMMARY_KIND
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,6 +52,7 @@ __all__ = ["Check", "Decision", "Gate", "checks_of"]
 
 FACTS_TYPE = "application/json"
 QUEUE = VerdictQueue()  # of this process
+FAILURES = ("gate", "summary")  # checks that are no rule of a policy: the gate could not judge, or not record
 
 
 @dataclass(frozen=True)
@@ -152,9 +154,19 @@ class Gate:
         and `Unavailable` (503) when too many callers wait.
         """
         rules = self.policy(policy)
-        release = self._registry.release(reference)
-        with QUEUE.turn():
-            return self._judge(release, rules, record=record)
+        release, began = self._registry.release(reference), time.monotonic()
+        try:
+            with QUEUE.turn():
+                decision = self._judge(release, rules, record=record)
+        except Unavailable as error:  # too many callers wait
+            self._report("failed", release, {"reference": release.reference, "why": str(error)})
+            raise
+        if failure := next((check for check in decision.checks if check.rule in FAILURES), None):
+            self._report("failed", release, {"reference": release.reference, "why": failure.message})
+        else:
+            seconds = time.monotonic() - began
+            self._report("answered", release, {**event_data(decision, release, rules, seconds), "recorded": record})
+        return decision
 
     def facts(self, reference: str, policy: str = "release") -> dict[str, Any]:
         """Return the facts document of a release, to write a rule or see why one refused. Raises as `judge`."""
@@ -169,6 +181,9 @@ class Gate:
         return Policy.load(self._policies, name)
 
     # -- inside
+
+    def _report(self, kind: str, release: Release, facts: Mapping[str, Any]) -> None:
+        self._registry.report(f"gate.{kind}", source="/gate", subject=str(release.digest), data=facts)
 
     def _judge(self, release: Release, rules: Policy, *, record: bool) -> Decision:
         at = self._clock()
@@ -239,7 +254,7 @@ class Gate:
                 evidence.add(release.digest, COUNTED, kept[digest].read(), BUNDLE_TYPE, signer)
         if collected.facts:
             evidence.add(Digest.of(bundle), "facts", collected.facts, FACTS_TYPE, signer)
-        evidence.add(release.digest, "summary", bundle, BUNDLE_TYPE, signer)
+        evidence.add(release.digest, SUMMARY_KIND, bundle, BUNDLE_TYPE, signer)
         attach(self._registry.images, repository, release.digest, bundle, BUNDLE_TYPE, by=signer)
 
 
@@ -263,6 +278,29 @@ def checks_of(rule: str, verdict: Any) -> list[Check]:
         if isinstance(entry, Mapping)
     ]
     return refusals or [Check(rule, "refused", "the rule neither passed nor said why", hint)]
+
+
+def event_data(decision: Decision, release: Release, rules: Policy, seconds: float) -> dict[str, Any]:
+    """Return the data of a verdict's event; ``seconds`` is how long it took."""
+    names = {
+        result: sorted({check.rule for check in decision.checks if check.result == result})
+        for result in ("refused", "excepted")
+    }
+    digests, now = {str(digest) for digest in release.subjects}, decision.at.timestamp()
+    ends = [
+        exception["expires"] - now
+        for exception in (rules.expected["exceptions"] if names["excepted"] else ())
+        if isinstance(exception, dict) and isinstance(exception.get("expires"), int | float)
+        if exception.get("rule") in names["excepted"] and exception.get("digest") in digests
+    ]
+    return {
+        "reference": decision.reference,
+        "allowed": decision.allowed,
+        **names,
+        "exception_ends_s": min((left for left in ends if left > 0), default=None),
+        "policy": str(decision.policy_digest),
+        "seconds": round(seconds, 3),
+    }
 
 
 def _failed(error: Exception) -> Check:

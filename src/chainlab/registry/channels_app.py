@@ -100,6 +100,7 @@ class _ChannelEndpoints:
             document["to"],
             caller,
         )
+        self._access.used(caller, "channels")
         return JSONResponse(step.facts(), 201)
 
     def _current(self, artifact: ChannelArtifact) -> dict[str, Any]:
@@ -132,6 +133,7 @@ class _ChannelEndpoints:
             raise Refused(401, "quarantine needs a credential")
         if not caller.may("channel:quarantine"):
             raise Refused(403, f"{caller.subject} may not quarantine")
+        self._access.used(caller, "channels")
         return caller.subject
 
     # -- evidence

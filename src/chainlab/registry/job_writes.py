@@ -14,9 +14,10 @@ import sqlite3
 import threading
 from dataclasses import dataclass
 
+from chainlab import jobs
 from chainlab.digests import Digest
 
-__all__ = ["JobWrite", "JobWrites"]
+__all__ = ["JobWrite", "JobWrites", "job_facts"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS products (
@@ -62,3 +63,13 @@ class JobWrites:
                 "SELECT place, name, digest FROM products WHERE job = ? ORDER BY id", (job,)
             ).fetchall()
         return [JobWrite(place, name, Digest.parse(digest)) for place, name, digest in rows]
+
+
+def job_facts(connection: sqlite3.Connection, job: str) -> dict[str, str | bool | None]:
+    """Name the run and the job with an id, for the event of what it stored; null for a write by no job."""
+    name = jobs.name_of(connection, job)
+    return {
+        "run": name.run if name else None,
+        "job": name.job if name else None,
+        "run_failed": jobs.has_failed(connection, name.run) if name else None,
+    }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from chainlab.database import Tables
@@ -47,10 +48,16 @@ class Held:
 
 
 class Quarantine(Tables):
-    """The quarantine of one registry; safe to call from several threads."""
+    """The quarantine of one registry; safe to call from several threads.
 
-    def __init__(self, connection: sqlite3.Connection, events: Events) -> None:
+    ``counted`` returns whether a recorded verdict rests on a digest.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, events: Events, *, counted: Callable[[Digest], bool] = lambda _: False
+    ) -> None:
         self._events = events
+        self._counted = counted
         super().__init__(connection, SCHEMA)
 
     def reason(self, digest: Digest) -> str | None:
@@ -66,6 +73,7 @@ class Quarantine(Tables):
         """Hold a digest back. Raises `Refused` (409) when it is already held back."""
         if not reason.strip() or len(reason) > MAX_REASON:
             raise MalformedInput(f"expected a reason for the quarantine, of at most {MAX_REASON} characters")
+        counted = self._counted(digest)
         with self._transaction():
             if self.reason(digest) is not None:
                 raise Refused(409, f"{digest} is already in quarantine")
@@ -73,7 +81,7 @@ class Quarantine(Tables):
                 "INSERT INTO quarantine (digest, reason, since, held_by) VALUES (?, ?, ?, ?)",
                 (str(digest), reason, time.time(), by),
             )
-            self._report("quarantined", digest, {"reason": reason, "by": by})
+            self._report("quarantined", digest, {"reason": reason, "counted": counted, "by": by})
 
     def release(self, digest: Digest, *, by: str) -> None:
         """Release a digest from quarantine. Raises `Refused` (404) when it is not held back."""
@@ -96,5 +104,5 @@ class Quarantine(Tables):
             ).fetchall()
         return [Held(Digest.parse(row[0]), *row[1:]) for row in rows]
 
-    def _report(self, kind: str, digest: Digest, data: dict[str, str]) -> None:
+    def _report(self, kind: str, digest: Digest, data: Mapping[str, object]) -> None:
         self._events.append(f"dev.chainlab.artifact.{kind}", source="/registry", subject=str(digest), data=data)

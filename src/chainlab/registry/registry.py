@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from chainlab import database
 from chainlab.clock import Clock, utc_now
 from chainlab.credentials import Credential, Credentials
 from chainlab.digests import Digest
-from chainlab.events import Events
+from chainlab.events import PREFIX, Events
 from chainlab.registry import releases
 from chainlab.registry.blobs import GRACE, Blobs
 from chainlab.registry.channels import ChannelArtifact, Channels
@@ -37,6 +37,7 @@ from chainlab.registry.oci.images import Images
 from chainlab.registry.oci.uploads import LIFETIME, Uploads
 from chainlab.registry.quarantine import Quarantine
 from chainlab.registry.releases import Release
+from chainlab.registry.verdict_inputs import VerdictInputs
 from chainlab.registry.viewing import Viewer
 from chainlab.trust.log import LogEntry, read_entry
 
@@ -72,9 +73,11 @@ class Registry:
             self.blobs = Blobs(directory / "blobs")
             self.credentials = Credentials(self._connect())
             self._entries = self._connect()
+            self._reports, self._guard = self._reporting(), threading.Lock()
             self.events = Events(self._connect(), clock=clock)
             self._job_writes = JobWrites(self._connect(), threading.RLock())
-            self.quarantine = Quarantine(*self._reporting())
+            counted = VerdictInputs(self._connect(), self.blobs).counted
+            self.quarantine = Quarantine(*self._reporting(), counted=counted)
             connection, events = self._reporting()
             self._upstream = Upstream(upstream) if isinstance(upstream, Path) else upstream
             self.index = PackageIndex(
@@ -85,10 +88,11 @@ class Registry:
                 upstream=self._upstream,
                 trust=trust,
                 held=self.quarantine.reason,
+                counted=counted,
                 clock=clock,
             )
             connection, events = self._reporting()
-            self.images = Images(connection, self.blobs, events, quarantine=self.quarantine)
+            self.images = Images(connection, self.blobs, events, quarantine=self.quarantine, counted=counted)
             self.uploads = Uploads(self._connect(), self.blobs, directory / "uploads")
             self.access = Access(self.credentials)
             self.channels = Channels(*self._reporting(), has=self._has, held_back=self.held_back)
@@ -130,6 +134,12 @@ class Registry:
     def log_entry(self, log: str, index: int) -> LogEntry:
         """Read an entry of the instance's transparency log ``v1`` or ``v2``. Raises `Refused` (404)."""
         return read_entry(self._entries, log, index)
+
+    def report(self, type: str, *, source: str, subject: str, data: Mapping[str, Any]) -> None:
+        """Append an event ``dev.chainlab.<type>`` of a service that has no tables of its own."""
+        connection, events = self._reports
+        with self._guard, database.transaction(connection):
+            events.append(PREFIX + type, source=source, subject=subject, data=data)
 
     def held_back(self, artifact: ChannelArtifact, digest: Digest) -> str | None:
         """Return why an artifact's digest is not handed out, or None."""

@@ -72,7 +72,7 @@ def _authority(instance: Instance) -> list[BaseRoute]:
                 wire.verify_signature(key, proof, owner.encode())
             except MalformedInput as error:
                 raise Refused(400, "The signature supplied in the request could not be verified") from error
-        certificates = instance.certificate(identity, key)
+        certificates = instance.certificate(identity, key, token=token.strip(), address=_address(request))
         return JSONResponse({"signedCertificateEmbeddedSct": {"chain": {"certificates": certificates}}})
 
     async def trust_bundle(_: Request) -> Response:
@@ -218,7 +218,9 @@ def _issuer(instance: Instance) -> list[BaseRoute]:
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not bearer:
             raise Refused(401, "expected a job's bearer in the Authorization header")
-        return JSONResponse({"value": instance.job_token(bearer, request.query_params.get("audience", ""))})
+        return JSONResponse(
+            {"value": instance.job_token(bearer, request.query_params.get("audience", ""), address=_address(request))}
+        )
 
     sign_in = SignIn(instance.issuer)
     return [
@@ -241,6 +243,10 @@ def _key_of_request(csr: bytes) -> ec.EllipticCurvePublicKey:
     if not valid:
         raise Refused(400, "The signature supplied in the request could not be verified")
     return wire.p256(key)
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _number(request: Request, name: str, default: int | None = None) -> int:

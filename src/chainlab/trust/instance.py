@@ -30,9 +30,11 @@ from chainlab.errors import InUse, Refused, Unavailable
 from chainlab.events import Events
 from chainlab.jobs import SCHEMA as JOBS
 from chainlab.storage import write_whole
+from chainlab.token_events import TokenEvents, short_digest
 from chainlab.trust import authority, log_v1, log_v2, root, tuf, wire
-from chainlab.trust.issuer import Identity, Issuer, require_running
+from chainlab.trust.issuer import AUDIENCE, JOB_CLAIM, Identity, Issuer, require_running
 from chainlab.trust.keys import Keys, der_public_key, pem
+from chainlab.trust.lifetimes import TOKEN_SECONDS
 from chainlab.trust.log import Log, SignedNote, signed_tree_head
 from chainlab.trust.merkle import leaf_hash
 from chainlab.trust.timestamp import TimestampAuthority, TimestampQuery
@@ -81,6 +83,7 @@ class Instance:
             partial.unlink()
         self.events = Events(connection, clock=self._clock)
         connection.executescript(JOBS)
+        self._tokens = TokenEvents(connection)
         self.ct_log = Log(connection, "ct")
         self.log_v1 = Log(connection, "v1")
         self.log_v2 = Log(connection, "v2")
@@ -142,17 +145,34 @@ class Instance:
 
     # -- the services
 
-    def job_token(self, bearer: str, audience: str) -> str:
-        """Exchange a CI job's bearer for a token while the job runs. Raises `Refused` (401)."""
-        require_running(self._connection, self.issuer.bearer_claims(bearer))
-        return self.issuer.exchange(bearer, audience)
+    def job_token(self, bearer: str, audience: str, *, address: str = "") -> str:
+        """Exchange a CI job's bearer for a token while the job runs; ``address`` is where the request came from.
 
-    def certificate(self, identity: Identity, key: ec.EllipticCurvePublicKey) -> list[str]:
+        Raises `Refused` (401).
+        """
+        claims = self.issuer.bearer_claims(bearer)
+        self._require_running(claims, bearer, "issuer")
+        token = self.issuer.exchange(bearer, audience)
+        job = claims.get(JOB_CLAIM, "")
+        with self._guard, database.transaction(self._connection):
+            self._tokens.issued(
+                short_digest(token),
+                subject=claims["sub"],
+                grants=[f"audience:{audience or AUDIENCE}"],
+                lifetime=TOKEN_SECONDS,
+                job=job,
+            )
+            self._note_use(bearer, claims, "issuer", address)
+        return token
+
+    def certificate(
+        self, identity: Identity, key: ec.EllipticCurvePublicKey, *, token: str = "", address: str = ""
+    ) -> list[str]:
         """Issue a signing certificate for a checked identity: PEM chain, leaf first.
 
-        Raises `Refused` (401) for a CI job that has ended.
+        ``token`` is the identity token, presented from ``address``. Raises `Refused` (401) for a CI job that has ended.
         """
-        require_running(self._connection, identity.claims)
+        self._require_running(identity.claims, token, "authority")
         now = self._clock()
         precertificate = authority.precertify(self.keys.authority, identity, key, now)
         certificate = authority.certify(precertificate, self.keys.ct_key)
@@ -166,6 +186,8 @@ class Instance:
                     "serial": f"{certificate.serial_number:x}",
                 },
             )
+            if token:
+                self._note_use(token, identity.claims, "authority", address)
         return [pem(certificate), *self.ca_chain]
 
     def log_entry_v2(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,6 +279,26 @@ class Instance:
         self._lock.release()
 
     # -- inside
+
+    def _require_running(self, claims: Mapping[str, str], secret: str, service: str) -> None:
+        """Raise `Refused` (401) when the job in the claims has ended; an event reports that its secret is used."""
+        try:
+            require_running(self._connection, claims)
+        except Refused:
+            token = short_digest(secret)
+            if secret and self._tokens.is_new(token, service, "refused"):
+                facts = {"subject": claims["sub"], "job": claims[JOB_CLAIM], "service": service}
+                with self._guard, database.transaction(self._connection):
+                    self._tokens.refused(token, reason="job ended", outside=True, **facts)
+            raise
+
+    def _note_use(self, secret: str, claims: Mapping[str, str], service: str, address: str) -> None:
+        """Report the first use of a job's secret at a service; call it inside a transaction."""
+        if not (job := claims.get(JOB_CLAIM, "")):
+            return
+        token, outside = short_digest(secret), self._tokens.outside(job, address)
+        if self._tokens.is_new(token, service, outside):
+            self._tokens.used(token, subject=claims["sub"], service=service, job=job, outside=outside)
 
     @contextmanager
     def _appending(self, log: Log, body: bytes, now: datetime) -> Iterator[int]:

@@ -27,7 +27,7 @@ from chainlab.jobs import is_running
 from chainlab.trust.keys import der_public_key
 from chainlab.trust.lifetimes import CODE_SECONDS, JOB_BEARER_SECONDS, TOKEN_SECONDS
 
-__all__ = ["CI_ISSUER", "GIT_SERVER", "ISSUER", "JOB_CLAIM", "Identity", "Issuer", "require_running"]
+__all__ = ["AUDIENCE", "CI_ISSUER", "GIT_SERVER", "ISSUER", "JOB_CLAIM", "Identity", "Issuer", "require_running"]
 
 ISSUER = "https://oidc.chainlab.localhost"  # people
 CI_ISSUER = "https://ci.chainlab.localhost"  # jobs; claim names as GitHub's

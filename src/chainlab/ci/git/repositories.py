@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from chainlab import names
@@ -221,7 +222,7 @@ class Repositories(SqliteStore):
                 yield path
             finally:
                 if not quiet:
-                    self._ref_events.announce(name, self._refs(path), who)
+                    self._ref_events.announce(name, self._refs(path), who, contains=partial(self._contains, path))
 
     # -- reading
 
@@ -302,6 +303,10 @@ class Repositories(SqliteStore):
     def _lookup(self, path: Path, ref: str) -> str | None:
         completed = self.git.run(path, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
         return completed.stdout.decode().strip() or None
+
+    def _contains(self, path: Path, commit: str, ancestor: str) -> bool:
+        words = ("merge-base", "--is-ancestor", ancestor, commit)
+        return self.git.run(path, *words).returncode == 0
 
     def _refs(self, path: Path) -> dict[str, str]:
         out = self.git(path, "for-each-ref", "--format=%(refname) %(objectname)")

@@ -178,6 +178,7 @@ class JobAccess:
         downloads = self.plan.context.registry.index.served
         if downloads.of(address):
             downloads.forget(address)
+        self.plan.context.platform.jobs.set_address(self.id, address)
         return address
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from chainlab.ci.runs.run_plan import RunPlan
 from chainlab.ci.runs.run_record import JobRun, Run, StepRecord, reason
 from chainlab.errors import Unavailable
+from chainlab.jobs import settle
 
 __all__ = ["RunReports"]
 
@@ -30,6 +31,7 @@ class RunReports:
         self._plan = plan
         trigger = plan.trigger
         self._facts = {
+            "run": plan.subject,
             "workflow": plan.workflow.path,
             "event": trigger.origin.event,
             "ref": trigger.origin.ref,
@@ -44,11 +46,17 @@ class RunReports:
 
     def job_started(self, job: str, permissions: Mapping[str, str]) -> None:
         """Report the beginning of a job, with the scopes of its token above "none"."""
-        self._report("taskrun.started", self._plan.job_subject(job), {"job": job, "permissions": permissions})
+        self._report(
+            "taskrun.started",
+            self._plan.job_subject(job),
+            {"run": self._plan.subject, "job": job, "permissions": permissions},
+        )
 
     def step_finished(self, job: str, step: StepRecord) -> None:
         """Report the end of a step, here and to the caller of the run."""
         facts = {
+            "run": self._plan.subject,
+            "job": job,
             "step": step.name[:200],
             "result": step.result,
             "milliseconds": round(step.seconds * 1000),
@@ -63,7 +71,10 @@ class RunReports:
             (self._plan.folder / f"{job.name}.log").write_text(job.log, encoding="utf-8", errors="replace")
         except OSError as error:
             job = replace(job, result="failure", why=f"its log could not be written: {reason(error)}")
+        if job.counted == "failure":
+            settle(lambda: self._plan.context.platform.jobs.fail(self._plan.job_subject(job.name)), patience=PAUSE)
         facts = {
+            "run": self._plan.subject,
             "job": job.name,
             "result": job.result,
             "why": job.why[:500],

@@ -14,7 +14,9 @@ from starlette.requests import Request
 from chainlab.credentials import Credential, Credentials, presented_secret
 from chainlab.errors import MalformedInput, Refused
 
-__all__ = ["BodySink", "ConcurrencyLimit", "identify", "receive", "require"]
+__all__ = ["BodySink", "ConcurrencyLimit", "identify", "receive", "require", "service_of"]
+
+SERVICES = {"cache": "cache", "artifacts": "artifacts", "api": "pulls"}  # the second part of a path below /ci/
 
 
 class BodySink(Protocol):
@@ -29,7 +31,8 @@ def identify(request: Request, credentials: Credentials) -> Credential | None:
     secret = presented_secret(request.headers.getlist("authorization"))
     if secret is None:
         return None
-    credential = credentials.check(secret)
+    address = request.client.host if request.client else ""
+    credential = credentials.present(secret, service=service_of(request), address=address)
     if credential is None:
         raise Refused(401, "the credential is unknown, expired or revoked")
     return credential
@@ -42,7 +45,15 @@ def require(request: Request, credentials: Credentials, *grants: str) -> Credent
         raise Refused(401, "a credential is needed")
     if not any(credential.may(grant) for grant in grants):
         raise Refused(403, f"{credential.subject} lacks the right {grants[0]}")
+    if request.method not in ("GET", "HEAD"):
+        credentials.used(credential, service_of(request))
     return credential
+
+
+def service_of(request: Request) -> str:
+    """Return the name of the service that a request asks, as events name it."""
+    parts = request.url.path.split("/")
+    return SERVICES.get(parts[2], "ci") if parts[1] == "ci" else "git"
 
 
 class ConcurrencyLimit:

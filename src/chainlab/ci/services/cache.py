@@ -205,6 +205,7 @@ def cache_routes(cache: Cache, credentials: Credentials) -> list[BaseRoute]:
         credential = job_credential(request)
         key, version = (request.query_params.get(name, "") for name in ("key", "version"))
         cache.writable(credential)
+        credentials.used(credential, "cache")
         _check(key, version)
         with cache.stage() as staged:
             await receive(request, staged, limit=MAX_ENTRY)

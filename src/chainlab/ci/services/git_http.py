@@ -84,6 +84,8 @@ class _GitEndpoints:
         repository, credential = self._admit(request, service)
         if request.headers.get("content-type") != f"application/x-{service}-request":
             raise Refused(415, f"expected content of type application/x-{service}-request")
+        if credential and service == "git-receive-pack":
+            self._credentials.used(credential, "git")
         with (
             self._requests.take(f"{service} {repository.name}"),
             tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as body,

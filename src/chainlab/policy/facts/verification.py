@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["VerifiedBundle", "of_type", "verify_bundle", "verify_bundles"]
 
-COUNTED = "counted"  # the kind of evidence that a gate counted, and keeps
-
 
 @dataclass(frozen=True)
 class VerifiedBundle:

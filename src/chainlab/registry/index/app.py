@@ -141,6 +141,7 @@ def _uploads(index: PackageIndex) -> list[BaseRoute]:
             form = await read_form(request.headers.get("content-type", ""), request.stream(), staged, limit=limit)
             name = form.name()
             index.authorise(name.project, credential)
+            index.used(credential)
             await run_sync(form.check_digests, staged)
             accept = partial(index.accept, name, staged, by=credential, attestations=form.one("attestations"))
             await run_sync(accept)
@@ -234,7 +235,7 @@ def _caller(request: Request, index: PackageIndex) -> Credential | None:
     secret = presented_secret(request.headers.getlist("authorization"))
     if secret is None:
         return None
-    if (credential := index.credentials.check(secret)) is None:
+    if (credential := _present(request, index, secret)) is None:
         raise Refused(401, "this secret is unknown, revoked or expired")
     return credential
 
@@ -250,10 +251,14 @@ def _credential(request: Request, index: PackageIndex) -> Credential:
     secret = presented_secret(request.headers.getlist("authorization"))
     if not secret:
         raise Refused(401, "an upload needs credentials: user name __token__, and the secret")
-    credential = index.credentials.check(secret)
+    credential = _present(request, index, secret)
     if credential is None:
         raise Refused(403, "this secret is unknown, revoked or expired")
     return credential
+
+
+def _present(request: Request, index: PackageIndex, secret: str) -> Credential | None:
+    return index.present(secret, request.client.host if request.client else "")
 
 
 def _metadata_of(index: PackageIndex, file: IndexFile) -> bytes:

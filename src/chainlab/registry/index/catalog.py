@@ -49,7 +49,8 @@ class IndexCatalog:
         self._held = held
         self.blobs = blobs
         self.names = ProjectTable(connection, events, self._guard, clock=clock)
-        self.served = Downloads(connection, self._guard, clock=clock)
+        self._events = events
+        self.served = Downloads(connection, events, self._guard, clock=clock)
         self._files = FileTable(connection, self._guard)
         self._visibility = Visibility(connection)
 

@@ -1,7 +1,7 @@
 """Which files of the index each CI job was served: the package digests that its provenance lists.
 
-A job's requests come from a loopback address of its own, in 127.64.0.0/10. Downloads by other addresses are not
-recorded, so ordinary serving writes nothing.
+Each is an event, once for each job, with the file's age. A job's requests come from a loopback address of its own, in
+127.64.0.0/10. Downloads by other addresses are not recorded, so ordinary serving writes nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ import ipaddress
 import sqlite3
 import threading
 
+from chainlab import jobs
 from chainlab.clock import Clock, rfc3339, utc_now
 from chainlab.database import transaction
 from chainlab.digests import Digest
+from chainlab.events import Events
 from chainlab.registry.index.models import IndexFile
+from chainlab.registry.index.upload_facts import moment, seconds_between
 
 __all__ = ["JOBS", "Downloads"]
 
@@ -32,11 +35,14 @@ CREATE TABLE IF NOT EXISTS downloads (
 
 
 class Downloads:
-    """The downloads recorded in one index; ``guard`` is the lock of its connection."""
+    """The downloads recorded in one index; ``guard`` is the lock of its connection, which ``events`` share."""
 
-    def __init__(self, connection: sqlite3.Connection, guard: threading.RLock, *, clock: Clock = utc_now) -> None:
-        connection.executescript(SCHEMA)
+    def __init__(
+        self, connection: sqlite3.Connection, events: Events, guard: threading.RLock, *, clock: Clock = utc_now
+    ) -> None:
+        connection.executescript(jobs.SCHEMA + SCHEMA)
         self._connection = connection
+        self._events = events
         self._guard = guard
         self._clock = clock
 
@@ -58,7 +64,23 @@ class Downloads:
                         "INSERT OR IGNORE INTO downloads (address, project, file, digest, time) VALUES (?, ?, ?, ?, ?)",
                         (address, file.project, *key[1:], rfc3339(self._clock())),
                     )
+                    self._report(address, file)
         return True
+
+    def _report(self, address: str, file: IndexFile) -> None:
+        name = jobs.name_of(self._connection, jobs.job_at(self._connection, address))
+        facts = {
+            "run": name.run if name else None,
+            "job": name.job if name else None,
+            "project": file.project,
+            "version": file.version,
+            "file": file.filename,
+            "age_s": seconds_between(moment(file), self._events.scenario_time or rfc3339(self._clock())),
+            "origin": "upstream" if file.upstream else "internal",
+        }
+        self._events.append(
+            "dev.chainlab.artifact.served", source="/registry/index", subject=str(file.digest), data=facts
+        )
 
     def forget(self, address: str) -> None:
         """Delete what an address was served, because another job has it now."""

@@ -62,6 +62,10 @@ class FileTable:
         """List the files with these bytes; deleted ones are left out."""
         return self._select("digest = ? AND deleted IS NULL", str(digest))
 
+    def uploads(self, project: str, *, most: int = 50) -> list[IndexFile]:
+        """List the last uploads of a project, the newest first; deleted files, too."""
+        return self._select("project = ?", project, order=f"rowid DESC LIMIT {most}")
+
     def all(self) -> list[IndexFile]:
         """List every file; deleted ones are left out."""
         return self._select("deleted IS NULL")
@@ -117,10 +121,10 @@ class FileTable:
             [(now, file.filename) for file in files],
         )
 
-    def _select(self, where: str, *values: str) -> list[IndexFile]:
+    def _select(self, where: str, *values: str, order: str = "filename") -> list[IndexFile]:
         with self._guard:
             rows = self._connection.execute(
-                f"SELECT {COLUMNS} FROM files WHERE {where} ORDER BY filename",  # noqa: S608
+                f"SELECT {COLUMNS} FROM files WHERE {where} ORDER BY {order}",  # noqa: S608
                 values,
             ).fetchall()
         return [_file(row) for row in rows]

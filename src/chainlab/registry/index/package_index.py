@@ -33,8 +33,9 @@ from chainlab.registry.index.distributions import FileName, inspect
 from chainlab.registry.index.models import IndexFile, Status
 from chainlab.registry.index.project_table import check_reason, normalise
 from chainlab.registry.index.publishers import AUDIENCE, Minted, Publisher, Publishers, TrustSource
+from chainlab.registry.index.upload_facts import compare
 from chainlab.registry.index.upstream import Upstream
-from chainlab.registry.job_writes import JobWrites
+from chainlab.registry.job_writes import JobWrites, job_facts
 
 __all__ = ["MAX_FILE", "PackageIndex"]
 
@@ -44,7 +45,8 @@ MAX_FILE = 100 * 2**20  # bytes of one distribution, as on PyPI
 class PackageIndex(IndexCatalog):
     """The package index of one registry; safe to call from several threads.
 
-    Only ``events`` and ``credentials`` share ``connection``. ``held`` returns why a digest is held back, or None.
+    Only ``events`` and ``credentials`` share ``connection``. ``held`` returns why a digest is held back, or None, and
+    ``counted`` whether a verdict rests on it.
     """
 
     def __init__(
@@ -57,14 +59,26 @@ class PackageIndex(IndexCatalog):
         upstream: Upstream | None = None,
         trust: TrustSource | None = None,
         held: Callable[[Digest], str | None] = lambda _: None,
+        counted: Callable[[Digest], bool] = lambda _: False,
         clock: Clock = utc_now,
     ) -> None:
         super().__init__(connection, blobs, events, upstream=upstream, held=held, clock=clock)
         self._trust = trust
         self._clock = clock
+        self._counted = counted
         self.credentials = credentials
         self._job_writes = JobWrites(connection, self._guard)
         self._publishers = Publishers(connection, credentials)
+
+    def present(self, secret: str, address: str = "") -> Credential | None:
+        """Check a secret that came with a request from an address; None for an invalid one."""
+        with self._guard:
+            return self.credentials.present(secret, service="index", address=address)
+
+    def used(self, credential: Credential) -> None:
+        """Report that a credential was accepted for an upload."""
+        with self._guard:
+            self.credentials.used(credential, "index")
 
     # -- uploading
 
@@ -132,7 +146,7 @@ class PackageIndex(IndexCatalog):
             uploader=by.subject,
             provenance=self.blobs.put(json.dumps(proof, indent=1).encode()) if proof else None,
             publisher={"publisher": asdict(origin[0]), "claims": origin[1]} if origin else None,
-            scenario_time=scenario_time,
+            scenario_time=scenario_time or self._scenario_time(),
         )
         with self._guard, transaction(self._connection):
             self._job_writes.record(by.job, "index", name.text, digest)
@@ -142,18 +156,24 @@ class PackageIndex(IndexCatalog):
             self.names.take(name.project, distribution.display_name, by.subject)
             if repository := by.repository or (origin[0].repository if origin else ""):
                 self.names.add_repository(name.project, repository)
+            earlier = self._files.uploads(name.project)
             self._files.add(file)
-            self._report(file)
+            self._report(file, earlier, by, origin[0].repository if origin else None)
         return file
 
-    def _report(self, file: IndexFile) -> None:
+    def _scenario_time(self) -> str | None:
+        with self._guard:
+            return self._events.scenario_time
+
+    def _report(self, file: IndexFile, earlier: list[IndexFile], by: Credential, repository: str | None) -> None:
         facts = {
             "project": file.project,
             "version": file.version,
             "file": file.filename,
-            "size": file.size,
+            "repository": repository,
             "by": file.uploader,
-            "attested": file.provenance is not None,
+            **job_facts(self._connection, by.job or by.at),
+            **compare(file, earlier, self.blobs),
             **(file.publisher or {}),
         }
         self.names.report("published", str(file.digest), facts, file.scenario_time)
@@ -207,7 +227,8 @@ class PackageIndex(IndexCatalog):
 
     def quarantine(self, project: str, reason: str, *, by: str) -> None:
         """Hide all files of a project and refuse uploads to it, until `release`."""
-        self.names.set_status(project, "quarantined", Status.QUARANTINED, reason, by=by)
+        counted = any(self._counted(file.digest) for file in self._files.of(normalise(project)))
+        self.names.set_status(project, "quarantined", Status.QUARANTINED, reason, by=by, counted=counted)
 
     def release(self, project: str, reason: str = "looked into", *, by: str) -> None:
         """End a project's quarantine."""
@@ -220,7 +241,8 @@ class PackageIndex(IndexCatalog):
         files = self.files(project) if version is None else self._of_version(project, version)
         names = [file.filename for file in files]
         digests = [str(file.digest) for file in files]
-        facts = {"version": version, "files": names, "digests": digests, "by": by}
+        counted = any(self._counted(file.digest) for file in files)
+        facts = {"version": version, "files": names, "digests": digests, "counted": counted, "by": by}
         with self.names.changing(project, "deleted", facts) as entry:
             self._files.bury(files, self.names.now())
             if version is None:

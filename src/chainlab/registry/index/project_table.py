@@ -152,9 +152,9 @@ class ProjectTable:
             )
             self.report("reserved", name, {"project": name, "reason": reason})
 
-    def set_status(self, name: str, kind: str, status: Status, reason: str, *, by: str) -> None:
+    def set_status(self, name: str, kind: str, status: Status, reason: str, *, by: str, **more: object) -> None:
         """Set a status (PEP 792) and report it as ``kind``. Raises `Refused` (409) when it is set already."""
-        facts = {"status": str(status), "reason": check_reason(reason), "by": by}
+        facts = {"status": str(status), "reason": check_reason(reason), "by": by, **more}
         with self.changing(name, kind, facts) as project:
             if project.status is status:
                 raise Refused(409, f"{project.name} is {status} already")

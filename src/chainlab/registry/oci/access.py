@@ -47,7 +47,9 @@ class Access:
         secret = presented_secret(request.headers.getlist("authorization"))
         if secret is None or secret == ANONYMOUS:
             return None
-        if (credential := self._credentials.check(secret)) is None:
+        address = request.client.host if request.client else ""
+        service = "oci" if request.url.path.startswith("/v2") else "channels"
+        if (credential := self._credentials.present(secret, service=service, address=address)) is None:
             raise OciError(401, "UNAUTHORIZED", "the credential is unknown, expired or revoked")
         return credential
 
@@ -62,6 +64,11 @@ class Access:
                 f"{caller.subject} may not {action} to {name}",
                 hint=f"use a credential that is granted oci:{action}:{name}",
             )
+
+    def used(self, caller: Credential | None, service: str = "oci") -> None:
+        """Report that a caller's credential was accepted for a write."""
+        if caller is not None:
+            self._credentials.used(caller, service)
 
     def token(self, caller: Credential | None) -> str:
         """Issue a short-lived token with all OCI grants of the caller; it ends with the caller's credential.

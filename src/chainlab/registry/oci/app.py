@@ -121,6 +121,8 @@ class _OciEndpoints:
         request.scope[NEEDED] = (name, action)
         if action != "pull" or self._images.is_private(name):
             self._access.check(caller, action, name)
+        if action != "pull":
+            self._access.used(caller)
         response = await handler(OciRequest(request, name, reference, caller))
         response.headers.update(VERSION)
         return response
@@ -159,7 +161,9 @@ class _OciEndpoints:
         content_type = request.http.headers.get("content-type", "")
 
         def push() -> Stored:
-            return self._images.push(request.name, reference, bytes(data), content_type, by=request.by, job=request.job)
+            return self._images.push(
+                request.name, reference, bytes(data), content_type, by=request.by, job=request.job, at=request.at
+            )
 
         stored = await anyio.to_thread.run_sync(push)
         headers = {

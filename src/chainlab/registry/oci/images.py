@@ -16,15 +16,16 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from chainlab import jobs
 from chainlab.database import transaction
 from chainlab.digests import Digest
 from chainlab.events import Events
 from chainlab.registry.blobs import Blobs
-from chainlab.registry.job_writes import JobWrites
+from chainlab.registry.job_writes import JobWrites, job_facts
 from chainlab.registry.oci.catalog import Catalog
 from chainlab.registry.oci.errors import OciError
 from chainlab.registry.oci.manifest import MAX_MANIFEST, Descriptor, Manifest
@@ -40,7 +41,8 @@ SOURCE = "/registry"  # CloudEvents source of what the registry reports
 class Images(Catalog):
     """The OCI half of a registry; safe to call from several threads.
 
-    It hands out no quarantined digest, and no manifest that holds one.
+    It hands out no quarantined digest, and no manifest that holds one. ``counted`` returns whether a recorded verdict
+    rests on a digest.
     """
 
     def __init__(
@@ -50,9 +52,12 @@ class Images(Catalog):
         events: Events,
         *,
         quarantine: Quarantine,
+        counted: Callable[[Digest], bool] = lambda _: False,
     ) -> None:
         super().__init__(connection, blobs, quarantine=quarantine)
+        connection.executescript(jobs.SCHEMA)
         self._events = events
+        self._counted = counted
         self._job_writes = JobWrites(connection, self._guard)
 
     # -- repositories
@@ -90,6 +95,7 @@ class Images(Catalog):
 
     def delete_blob(self, repository: str, digest: Digest, *, by: str) -> None:
         """Remove a link. Raises `OciError`: 404, or 405 while a manifest needs the blob."""
+        counted = self._counted(digest)
         with self._writing():
             if not self._linked(repository, digest):
                 raise OciError(404, "BLOB_UNKNOWN", f"{repository} has no blob {digest}")
@@ -97,14 +103,25 @@ class Images(Catalog):
             self._connection.execute(
                 "DELETE FROM oci_links WHERE repository = ? AND digest = ?", (repository, str(digest))
             )
-            self._report("deleted", str(digest), {"repository": repository, "blob": True, "by": by})
+            facts = {"repository": repository, "blob": True, "counted": counted, "by": by}
+            self._report("deleted", str(digest), facts)
 
     # -- manifests
 
     def push(
-        self, repository: str, reference: Digest | str, data: bytes, content_type: str, *, by: str, job: str = ""
+        self,
+        repository: str,
+        reference: Digest | str,
+        data: bytes,
+        content_type: str,
+        *,
+        by: str,
+        job: str = "",
+        at: str = "",
     ) -> Stored:
-        """Store a manifest; when the reference is a tag, point it there. ``job`` is the CI job that pushes.
+        """Store a manifest; when the reference is a tag, point it there.
+
+        ``job`` is the id of the CI job whose credential pushes, ``at`` of the job that the push came from.
 
         Raises `OciError` for an unreadable manifest, another digest, missing blobs, a quarantined digest, and a tag
         that may not move.
@@ -127,10 +144,18 @@ class Images(Catalog):
             if manifest.subject is None:  # with a subject it is evidence, which is no output of the job
                 self._job_writes.record(job, "oci", repository, manifest.digest)
             tag = reference if isinstance(reference, str) else None
+            before = self._target(repository, tag) if tag is not None else None
             moved = tag is not None and self._point(repository, tag, manifest.digest)
             if is_new or moved:
-                facts = {"repository": repository, "mediaType": manifest.media_type, "by": by}
-                facts |= {"tag": tag} if tag is not None else {}
+                facts: dict[str, Any] = {
+                    **job_facts(self._connection, job or at),
+                    "repository": repository,
+                    "mediaType": manifest.media_type,
+                    "size": manifest.size + sum(entry.size for entry in manifest.holds),
+                    "by": by,
+                }
+                if tag is not None:
+                    facts |= {"tag": tag, "tag_before": before, "tag_moved": moved and before is not None}
                 facts |= {"artifactType": manifest.artifact_type} if manifest.artifact_type else {}
                 facts |= {"about": str(manifest.subject)} if manifest.subject else {}
                 self._report("published", str(manifest.digest), facts)
@@ -142,6 +167,7 @@ class Images(Catalog):
         405 while an image index needs the manifest, 409 for an immutable tag, 403 for a manifest in quarantine: without
         it, the blobs that it holds would no longer be held back.
         """
+        counted = self._counted(self.manifest(repository, reference).digest)
         with self._writing():
             stored = self.manifest(repository, reference)
             name, digest = repository, str(stored.digest)
@@ -166,7 +192,7 @@ class Images(Catalog):
                         name,
                         digest,
                     )
-            facts = {"repository": name, "by": by}
+            facts: dict[str, object] = {"repository": name, "counted": counted, "by": by}
             facts |= {"tag": reference} if isinstance(reference, str) else {}
             self._report("deleted", digest, facts)
 
@@ -251,18 +277,23 @@ class Images(Catalog):
 
     def _point(self, repository: str, tag: str, digest: Digest) -> bool:
         """Point a tag to a manifest; false when it already does. Raises `OciError` (409)."""
-        rows = self._query("SELECT digest FROM oci_tags WHERE repository = ? AND tag = ?", repository, tag)
-        if rows and rows[0][0] == str(digest):
+        before = self._target(repository, tag)
+        if before == str(digest):
             return False
-        if rows and self.repository(repository).immutable:
+        if before and self.repository(repository).immutable:
             raise OciError(
                 409,
                 "DENIED",
-                f"the tags of {repository} are immutable, and {tag} is {rows[0][0]}",
+                f"the tags of {repository} are immutable, and {tag} is {before}",
                 hint="push under another tag",
             )
         self._execute("INSERT OR REPLACE INTO oci_tags VALUES (?, ?, ?, ?)", repository, tag, str(digest), time.time())
         return True
+
+    def _target(self, repository: str, tag: str) -> str | None:
+        """Return the digest that a tag points to; None for a new tag."""
+        rows = self._query("SELECT digest FROM oci_tags WHERE repository = ? AND tag = ?", repository, tag)
+        return rows[0][0] if rows else None
 
     def _report(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:
         self._events.append(f"dev.chainlab.artifact.{kind}", source=SOURCE, subject=subject, data=data)

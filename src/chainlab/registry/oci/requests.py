@@ -49,6 +49,11 @@ class OciRequest:
         return self.caller.job if self.caller else ""
 
     @property
+    def at(self) -> str:
+        """The id of the running job that the request came from, whoever holds the credential; empty for none."""
+        return self.caller.at if self.caller else ""
+
+    @property
     def query(self) -> Mapping[str, str]:
         """The parameters of the query string."""
         return self.http.query_params
