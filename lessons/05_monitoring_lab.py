@@ -1,17 +1,376 @@
 # %% [markdown]
 # # Week 5 lab · Would anybody notice?
 #
+# > litellm 1.82.8 was reported 79 minutes after its upload, because it was badly made: a container stood at 100 % of
+# > its CPU, took more than 5 GB of memory and wrote no log line. [V: PyPI's report of 2026-04-02; litellm issue 24518]
+#
+# Weeks 1 to 4 refuse what is wrong. This week asks what happens when something gets through: who would see it, how soon,
+# and how often the same alarm rings for nothing.
+#
 # **You will** (5 h; each exercise says its minutes)
+# - say for six attacks which event shows them, and which honest event looks the same
+# - write a detection, and state its precision and recall at a base rate
+# - count a burst once, whenever its events arrive
+# - prove a forked log from two checkpoints
+# - say what an audit hook sees and what evades it, raise an alert when an exporter dies, and roll back by digest
+#
+# **Before:** week 4. **Deliverable:** the release monitoring plan, from the template at the end.
+#
+# Each check calls your function on visible cases and on cases made from `seed`. When a case fails, `lab.case("5.3", "a
+# late event")` gives its arguments, and `lab.hint("5.3")` one hint at a time. The solved lab has every answer with its
+# reason, for afterwards. **V** and **S** as in week 1. The exercises stand alone.
 
 # %% tags=["parameters"]
 seed = 1
 
 # %%
+from datetime import datetime, timedelta
 from pathlib import Path
+
+import pandas as pd
 
 import chainlab
 
 lab = chainlab.open("05_monitoring", seed=seed)
+
+# %% [markdown]
+# ## From a signal to a rule
+# A detection begins with a question: what would be different if it happened? The difference is a *signal*. A service has
+# to write it down, and then it is an *event*. A *rule* matches events. *Coverage* is the share of the attacks you expect
+# that some rule would show. Here are the six of next week's drill, each with a twin that begins alike and is honest:
+#
+# | attack | what happens | the honest twin |
+# |---|---|---|
+# | `stolen-token` | a thief publishes with a maintainer's token, from a machine of their own | a release at night, by a run that two people approved |
+# | `name-confusion` | a build gets one of your internal names from the public index | a part of an internal package gets a name of its own |
+# | `tag-hijack` | three or more tags of an action are moved at once | the owner moves one or two short tags with each release; old tags are deleted by the dozen |
+# | `poisoned-cache` | a stranger's cache entry runs in a release; its run fails, and a file is published all the same | a run fails on a cold cache, the next one publishes |
+# | `poisoned-model` | a model does something while it is loaded that its release was not tested to do | a scanner refuses every forest, this honest one too |
+# | `startup-hook` | a wheel brings a file that every start of Python runs | an editable install has a `.pth` file, and so does its source |
+#
+# Five types of events matter. Their fields, as the services write them (a field that does not apply is None):
+
+# %%
+from chainlab.event_types import EVENT_TYPES
+
+for kind in ("artifact.published", "artifact.served", "artifact.inspected", "change.pushed", "service.behaved"):
+    print(f"{kind}: {EVENT_TYPES[kind].meaning}")
+    for name, meaning in EVENT_TYPES[kind].fields.items():
+        print(f"    {name:20} {meaning}")
+
+# %% [markdown]
+# Look at `run`, `batch` and `startup_files`. A rule about one event cannot say "and no run came before it", so the
+# service looks when it writes: what is absent, compared or different is in the event.
+#
+# ## Exercise 5.1 — which signal, which event, which scenario? (3 points)
+# *20 min.* Write a rule for each attack, in one function. Given an event (a dict with `type` and the fields above) and the
+# set of your internal names, return the attack that the event is a sign of, or None. Every sign of an attack counts; an
+# event of a twin or of ordinary work is None.
+# <details><summary>Hint 1</summary>For each row: what does the thief not have, however good the disguise? Which field says it, and what does that field say in the twin?</details>
+# <details><summary>Hint 2</summary>One type and one to three fields are enough for each. Two attacks show in `artifact.published`. The attacker chooses names and hours; look for a field that the attacker does not choose.</details>
+
+# %% tags=["exercise"]
+from chainlab.course.exercises.week5.ex1_coverage import coverage, watch
+
+
+def sign(event: dict, internal: set) -> str | None:
+    """The attack that this event is a sign of; None for any other event."""
+    ### BEGIN SOLUTION
+    match event["type"]:
+        case "artifact.published" if event["run"] is None:
+            return "stolen-token"
+        case "artifact.published" if event["run_failed"]:
+            return "poisoned-cache"
+        case "artifact.served" if event["origin"] == "upstream" and event["project"] in internal:
+            return "name-confusion"
+        case "change.pushed" if event["moved"] and event["batch"] >= 3:
+            return "tag-hijack"
+        case "service.behaved" if event["phase"] == "load" and not event["expected"]:
+            return "poisoned-model"
+        case "artifact.inspected" if event["startup_files"]:
+            return "startup-hook"
+    ### END SOLUTION
+
+# %% tags=["check"]
+lab.check("5.1", watch(sign))
+
+# %% tags=["wrong"]
+# wrong: a rule on file names: .pth is bad -> startup-hook
+right = sign
+def sign(event: dict, internal: set) -> str | None:
+    if event["type"] == "artifact.inspected":
+        return "startup-hook" if any(name.endswith(".pth") for name in event["new_files"] or []) else None
+    return right(event, internal)
+
+# %% tags=["wrong"]
+# wrong: whatever names a .pth file, wherever -> an editable install
+right = sign
+def sign(event: dict, internal: set) -> str | None:
+    return right(event, internal) or ("startup-hook" if ".pth" in str(event) else None)
+
+# %% tags=["wrong"]
+# wrong: thieves come at night -> stolen-token
+right = sign
+def sign(event: dict, internal: set) -> str | None:
+    if event["type"] == "artifact.published" and not event["run_failed"]:
+        return None if 6 <= event["hour"] < 22 else "stolen-token"
+    return right(event, internal)
+
+# %% tags=["wrong"]
+# wrong: a new dependency is an attack -> an internal rename
+right = sign
+def sign(event: dict, internal: set) -> str | None:
+    new = event["type"] == "dependencies.compared" and event["added"]
+    return right(event, internal) or ("name-confusion" if new else None)
+
+# %% [markdown] tags=["solution"]
+# **Why.** Names, hours and addresses are the attacker's to choose, so a rule on them describes the last attack. A run
+# that is not there, a file that the source does not have, an index that should not have answered: these are relations
+# between facts of two parties, and a thief would have to change both. litellm's file ended in `.pth`; the same code in
+# `sitecustomize.py` starts as reliably. The price is paid by whoever writes the event: somebody has to compare wheel and
+# source, and a wheel that could not be compared (`compared` false) needs a rule of its own, or the attacker brings one.
+# Note what this table does not claim. Full marks mean six attacks *as you imagined them*.
+
+# %%
+pd.DataFrame(coverage(sign, seed)).T
+
+# %% [markdown]
+# Signs matched, and events of honest people matched: both columns belong in a plan. The second column is small because
+# there is one twin each. How often will it ring in a year? That needs a rate.
+
+# %% [markdown]
+# ## Ten minutes, from where to where?
+# On 19 March 2026 76 tags of one action were moved at about 17:43 [V: CVE-2026-33634]. One such event is an owner at
+# work; many at once are an attack. "Many at once" is a *correlation*: several events, one group, one span of time. Each
+# of its words can be got wrong:
+#
+# - **Group.** A window is about one repository (`subject`).
+# - **What is counted.** Different tags (`ref`), not moves. An event counts when its `type` is `change.pushed`, its `kind`
+#   `tag` and `moved` true.
+# - **Window.** It begins at any event and lasts `window_s` seconds, both ends included. It is *full* when at least `least`
+#   different tags moved in it. Every counted event in a full window belongs to the burst.
+# - **Alert.** Full windows that share an event are one burst, and one burst is one alert.
+# - **Time.** `time` says when it happened, in RFC 3339: an offset, perhaps fractions of a second. The list is in the order
+#   in which events were *written*, and a service that was cut off writes late.
+
+# %%
+pushes = [
+    {"sequence": 41, "type": "change.pushed", "subject": "acme/checkout", "time": f"2026-03-19T17:{minute}:00Z",
+     "ref": f"refs/tags/v{minute}", "kind": "tag", "moved": True}
+    for minute in (43, 47, 48, 49, 51, 52)
+]
+print([datetime.fromisoformat(push["time"]).minute // 10 * 10 for push in pushes])
+
+# %% [markdown]
+# Six moves in nine minutes. Cut at full ten minutes, as a *tumbling* window does, they are four and two, and a rule for
+# five stays silent. A window that *slides* holds all six.
+#
+# ## Exercise 5.3 — many tags in ten minutes (5 points)
+# *35 min.* Return the bursts, a list of sets: for each burst the `sequence` of its events. The order of the list is yours.
+# <details><summary>Hint 1</summary>How many places can a window begin at, if something is to be in it? And in which order do you go through them?</details>
+# <details><summary>Hint 2</summary>Per repository, sort the moves by time. For each, take those from its time to `window_s` later; count `{ref …}`. If the sequences share one with the burst before, unite them (`|=`), else begin a new burst.</details>
+
+# %% tags=["exercise"]
+def bursts(events: list[dict], least: int, window_s: int) -> list[set[int]]:
+    """For each burst of moved tags, the sequences of its events."""
+    ### BEGIN SOLUTION
+    repositories = {}
+    for event in events:
+        if event["type"] == "change.pushed" and event["kind"] == "tag" and event["moved"]:
+            move = (datetime.fromisoformat(event["time"]), event["ref"], event["sequence"])
+            repositories.setdefault(event["subject"], []).append(move)
+    alerts, burst = [], set()
+    for moves in repositories.values():
+        for start, _, _ in sorted(moves):
+            end = start + timedelta(seconds=window_s)
+            window = [(ref, sequence) for time, ref, sequence in moves if start <= time <= end]
+            if len({ref for ref, _ in window}) >= least:
+                sequences = {sequence for _, sequence in window}
+                if burst & sequences:
+                    burst |= sequences
+                else:
+                    burst = sequences
+                    alerts.append(burst)
+    return alerts
+    ### END SOLUTION
+
+# %% tags=["check"]
+lab.check("5.3", bursts)
+
+# %% tags=["wrong"]
+# wrong: tumbling windows, cut at full ten minutes -> across a boundary
+right = bursts
+def bursts(events: list[dict], least: int, window_s: int) -> list[set[int]]:
+    windows = {}
+    for event in events:
+        slot = datetime.fromisoformat(event["time"]).timestamp() // window_s
+        windows.setdefault(slot, []).append(event)
+    return [burst for window in windows.values() for burst in right(window, least, window_s)]
+
+# %% tags=["wrong"]
+# wrong: an alert for each full window -> a long burst is one alert
+def bursts(events: list[dict], least: int, window_s: int) -> list[set[int]]:
+    moves = [e for e in events if e["type"] == "change.pushed" and e["kind"] == "tag" and e["moved"]]
+    alerts = []
+    for first in moves:
+        start = datetime.fromisoformat(first["time"])
+        window = [e for e in moves if e["subject"] == first["subject"]
+                  and timedelta() <= datetime.fromisoformat(e["time"]) - start <= timedelta(seconds=window_s)]
+        if len({e["ref"] for e in window}) >= least and not any({e["sequence"] for e in window} <= a for a in alerts):
+            alerts.append({e["sequence"] for e in window})
+    return alerts
+
+# %% tags=["wrong"]
+# wrong: the list is in order, so late events are out of the window -> a late event
+right = bursts
+def bursts(events: list[dict], least: int, window_s: int) -> list[set[int]]:
+    in_order, latest = [], datetime.min.isoformat()
+    for event in events:
+        if event["time"] >= latest:
+            in_order.append(event)
+            latest = event["time"]
+    return right(in_order, least, window_s)
+
+# %% tags=["wrong"]
+# wrong: counts moves, not tags -> one tag, back and forth
+right = bursts
+def bursts(events: list[dict], least: int, window_s: int) -> list[set[int]]:
+    return right([{**e, "ref": str(e["sequence"]) if e["kind"] == "tag" else None} for e in events], least, window_s)
+
+# %% [markdown] tags=["solution"]
+# **Why.** A tumbling window is cheap, one counter per slot, and good for a chart. As an alarm it has a seam every ten
+# minutes, and whoever knows the rule can move across it. Sliding costs a look at every event. Grouping full windows into
+# one burst is no comfort but a safety measure: an on-call person who gets six alerts for one attack reads the first and
+# mutes the rest. Late events are where live systems and your function differ. You had the whole list; a live monitor has
+# to decide how long to wait before it calls a window complete, and whatever comes later than that must still be able to
+# *change* an alert. An attacker who can delay one service's events uses exactly that gap, so the delay itself is a signal.
+
+# %% [markdown]
+# ## A log with two faces
+# A transparency log promises to append and never to change. Nobody has to believe it: a *checkpoint* is a signed
+# sentence, "with this many entries my root is this". Suppose the log shows one history to your build and another to you.
+# Each is consistent, each has proofs. It takes two observers who compare. Here are two faces that part after two entries:
+
+# %%
+from chainlab.trust.merkle import MerkleTree, leaf_hash, verify_consistency, verify_inclusion
+
+faces = {"yours": "abcde", "theirs": "abXdefg"}
+trees = {name: MerkleTree(b"".join(leaf_hash(entry.encode()) for entry in entries)) for name, entries in faces.items()}
+for name, tree in trees.items():
+    size = len(tree)
+    shown = verify_inclusion(leaf_hash(b"b"), 1, size, tree.inclusion(1, size), tree.root(size))
+    print(name, "of size", size, "has entry b:", shown, "· root of its first five:", tree.root(5).hex()[:8])
+
+# %% [markdown]
+# Entry `b` is in both, at the same index, and both proofs hold. Still the two cannot both be true: the first five entries
+# have two roots. What would convince a judge who trusts nothing but the log's own key? You have what observers kept:
+#
+# `checkpoints` is a list of dicts with `note` (the text as the log sent it), `origin`, `size` and `root`, read from it.
+# `signed(note)` says whether the key of that origin's log signed the note.
+#
+# `proofs` is a list of dicts, in any order. Nobody signed them, and anybody may have written them. Each is about the tree
+# with `size` entries and the root `root`, and has `hashes`. There are two kinds:
+#
+# - **consistency**, with `first` and `first_root`: that tree begins with the tree of `first` entries, whose root is
+#   `first_root`. `verify_consistency(first, size, first_root, root, hashes)` does the arithmetic.
+# - **inclusion**, with `index` and `entry` (bytes): the entry stands there in that tree.
+#   `verify_inclusion(leaf_hash(entry), index, size, hashes, root)` does the arithmetic.
+#
+# ## Exercise 5.4 — two checkpoints that cannot both be true (6 points)
+# *40 min.* Return all pairs of checkpoints, as numbers of the list, that together with the proofs *prove* that one log
+# signed two histories. A suspicion is no proof. Neither is a proof that fails.
+# <details><summary>Hint 1</summary>A signature binds the log to everything *under* the signed root. What has it promised, then, when a proof leads from another tree up to that root? And when a proof leads from the signed root to a tree that nobody signed?</details>
+# <details><summary>Hint 2</summary>For each signed checkpoint collect a dict of promises: a size has a root, an index has an entry. Begin with its own, and add what any proof shows about a tree that is promised already, until nothing is added. Two checkpoints of one origin contradict each other when their dicts give one key two values.</details>
+
+# %% tags=["exercise"]
+def forks(checkpoints: list[dict], proofs: list[dict], signed) -> set[tuple[int, int]]:
+    """Pairs of checkpoints, by number, that prove together that their log has two histories."""
+    ### BEGIN SOLUTION
+    def shown(proof):
+        size, root, hashes = proof["size"], proof["root"], proof["hashes"]
+        if "entry" in proof:
+            leaf, index = leaf_hash(proof["entry"]), proof["index"]
+            return ("entry", index), leaf, verify_inclusion(leaf, index, size, hashes, root)
+        first, first_root = proof["first"], proof["first_root"]
+        return ("root", first), first_root, verify_consistency(first, size, first_root, root, hashes)
+
+    def promises(checkpoint):
+        facts, before = {("root", checkpoint["size"]): checkpoint["root"]}, None
+        while facts != before:
+            before = dict(facts)
+            for proof in proofs:
+                what, value, holds = shown(proof)
+                if holds and facts.get(("root", proof["size"])) == proof["root"]:
+                    facts[what] = value
+        return facts
+
+    facts = {number: promises(c) for number, c in enumerate(checkpoints) if signed(c["note"])}
+    return {
+        (one, other)
+        for one in facts
+        for other in facts
+        if one < other and checkpoints[one]["origin"] == checkpoints[other]["origin"]
+        and any(facts[one][what] != facts[other][what] for what in facts[one].keys() & facts[other].keys())
+    }
+    ### END SOLUTION
+
+# %% tags=["check"]
+lab.check("5.4", forks)
+
+# %% tags=["wrong"]
+# wrong: inclusion implies consistency: both trees have the entry, so all is well -> an entry that both trees have
+right = forks
+def forks(checkpoints: list[dict], proofs: list[dict], signed) -> set[tuple[int, int]]:
+    trees = {}
+    for proof in proofs:
+        if "entry" in proof:
+            trees.setdefault((proof["index"], proof["entry"]), set()).add(proof["root"])
+    return {(a, b) for a, b in right(checkpoints, proofs, signed)
+            if not any({checkpoints[a]["root"], checkpoints[b]["root"]} <= roots for roots in trees.values())}
+
+# %% tags=["wrong"]
+# wrong: only two roots of one size are a fork -> a tree that begins otherwise
+right = forks
+def forks(checkpoints: list[dict], proofs: list[dict], signed) -> set[tuple[int, int]]:
+    return right(checkpoints, [], signed)
+
+# %% tags=["wrong"]
+# wrong: a proof that fails is a proof of the fork -> a fork that nobody can prove yet
+right = forks
+def forks(checkpoints: list[dict], proofs: list[dict], signed) -> set[tuple[int, int]]:
+    found = right(checkpoints, proofs, signed)
+    for proof in (p for p in proofs if "first" in p):
+        ends = [(n, c["root"]) for n, c in enumerate(checkpoints) if c["root"] in (proof["root"], proof["first_root"])]
+        names = proof["first"], proof["size"], proof["first_root"], proof["root"], proof["hashes"]
+        if len(ends) == 2 and not verify_consistency(*names):
+            found |= {(ends[0][0], ends[1][0])}
+    return found
+
+# %% tags=["wrong"]
+# wrong: follows proofs from the signed root onwards, too -> a tree that anybody can grow
+right = forks
+def forks(checkpoints: list[dict], proofs: list[dict], signed) -> set[tuple[int, int]]:
+    found, number = right(checkpoints, proofs, signed), {c["root"]: n for n, c in enumerate(checkpoints)}
+    for proof in (p for p in proofs if "first" in p and p["first_root"] in number and p["root"] not in number):
+        start = number[proof["first_root"]]
+        found |= {tuple(sorted((start, n))) for n, c in enumerate(checkpoints)
+                  if c["size"] == proof["size"] and c["origin"] == checkpoints[start]["origin"]}
+    return found
+
+# %% tags=["wrong"]
+# wrong: a checkpoint is a checkpoint, whoever wrote it -> a checkpoint that the log did not sign
+right = forks
+def forks(checkpoints: list[dict], proofs: list[dict], signed) -> set[tuple[int, int]]:
+    return right(checkpoints, proofs, lambda note: True)
+
+# %% [markdown] tags=["solution"]
+# **Why.** The proof of a fork is a *contradiction under two signatures*, and everybody who knows the key can check it
+# without trusting you. Inclusion answers another question: is this entry under this root? Two faces may share a million
+# entries and differ in one. A consistency proof that fails is worth an alarm, and it accuses nobody: you could have
+# made it up. The direction matters, because a root binds what is below it and nothing that will be appended. Two more
+# habits follow. Keep notes *as they came*, with the signature, since a table of sizes and roots proves nothing later. And
+# compare with somebody who looks from elsewhere: a log that shows you one consistent face for ever is never caught by
+# you alone.
 
 # %% [markdown]
 # ## A hook inside the process

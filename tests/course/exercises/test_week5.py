@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import sys
@@ -16,10 +17,92 @@ import pytest
 from solved_labs import SolvedLab, refused_at
 
 from chainlab.course.exercises.fixtures.audited_programs import HONEST, WAYS, Act, record
+from chainlab.course.exercises.fixtures.observed_logs import Board, ObservedLog, signed_by
 from chainlab.course.exercises.fixtures.rollback_situations import KINDS
-from chainlab.course.exercises.week5 import ex7_rollback
+from chainlab.course.exercises.fixtures.scenario_events import SCENARIOS
+from chainlab.course.exercises.week5 import ex1_coverage, ex3_bursts, ex4_forked_log, ex7_rollback
+from chainlab.event_types import COMMON, EVENT_TYPES
+from chainlab.events import PREFIX, Event
+from chainlab.monitor.detections import load_detections
+from chainlab.monitor.matching import find_matches
+from chainlab.trust.merkle import verify_consistency
 
 UNIT = "05_monitoring"
+ROOT = Path(__file__).parents[3]
+
+
+def test_events_of_scenarios_have_the_fields_of_their_types_and_each_scenario_has_signs_and_a_twin() -> None:
+    names = set()
+    for case in ex1_coverage.cases(None, random.Random(3)):  # type: ignore[arg-type]
+        names.add(case.name)
+        for event in case.args[0]:
+            assert event.keys() == COMMON.keys() | EVENT_TYPES[event["type"]].fields.keys()
+    assert {*SCENARIOS, *ex1_coverage.TWINS.values()} <= names
+
+
+def test_coverage_counts_signs_and_honest_events_apart(solved: Any) -> None:
+    for scenario, row in ex1_coverage.coverage(solved.space["sign"]).items():
+        matched, _, signs = row["signs"].partition(" of ")
+        assert (matched, row["false"]) == (signs, 0), scenario
+    every_event = ex1_coverage.coverage(lambda event, internal: "tag-hijack")["tag-hijack"]
+    assert every_event["false"] > 20
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_engine_s_correlation_finds_the_bursts_of_exercise_5_3_where_tags_and_moves_are_one(seed: int) -> None:
+    """The course's rule counts moves; the exercise counts tags."""
+    rule = load_detections(ROOT / "data/detections").named("many_tags_moved")
+    compared = 0
+    for case in ex3_bursts.cases(None, random.Random(seed)):  # type: ignore[arg-type]
+        events, least, window_s = case.args
+        if (least, window_s) != (5, 600) or not events or case.name == "one tag, back and forth":
+            continue
+        rows = [
+            Event(e["sequence"], PREFIX + e["type"], "/ci/git", e["subject"], e["time"], {**e, "time": None})
+            for e in events
+        ]
+        assert case.accept is not None
+        bursts = [list(match.sequences) for match in find_matches(rule, rows)]
+        assert case.accept(bursts), (case.name, case.accept(bursts))
+        compared += 1
+    assert compared >= 14
+
+
+def test_a_note_holds_as_it_was_signed_and_for_its_own_origin() -> None:
+    log = ObservedLog("log.example.com", random.Random(1))
+    log.grow(9)
+    note, signed = log.checkpoint(9)["note"], signed_by(log)
+    assert signed(note)
+    assert not signed(note.replace("\n9\n", "\n8\n"))
+    assert not signed(note.replace("log.example.com", "log.example.org"))
+    assert not signed(note.partition("\n\n")[0])
+    assert not signed_by(ObservedLog("log.example.com", random.Random(2)))(note)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_consistency_proof_of_exercise_5_4_holds_or_its_case_is_about_one_that_does_not(
+    lab: Any, seed: int
+) -> None:
+    for case in ex4_forked_log.cases(lab, random.Random(seed)):
+        checkpoints, proofs, signed = case.args
+        failing = 0
+        for proof in (proof for proof in proofs if "first" in proof):
+            numbers = (proof["first"], proof["size"], proof["first_root"], proof["root"], proof["hashes"])
+            failing += not verify_consistency(*numbers)
+        assert failing == (2 if case.name == "a fork that nobody can prove yet" else 0), case.name
+        unsigned = sum(not signed(checkpoint["note"]) for checkpoint in checkpoints)
+        assert unsigned == (2 if case.name == "a checkpoint that the log did not sign" else 0), case.name
+
+
+def test_a_board_keeps_its_pairs_when_it_is_shuffled() -> None:
+    board = Board(random.Random(4))
+    board.two_roots()
+    log = board.log(7)
+    board.keep(log.checkpoint(7))
+    checkpoints, _, [(one, other)] = board.shuffled()
+    assert checkpoints[one]["size"] == checkpoints[other]["size"]
+    assert checkpoints[one]["root"] != checkpoints[other]["root"]
+
 
 ACTS = [(does, way) for way in WAYS for does in ("read", "connect", "process")]
 ACTS = [
