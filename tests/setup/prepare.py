@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import alerting
 import browser
 import devpi
 import environments
@@ -35,6 +36,7 @@ def openssl() -> None:
 
 
 SETUPS: dict[str, Callable[[], None]] = {
+    "alerting": alerting.main,
     "browser": browser.main,
     "devpi": devpi.main,
     "docker-registry": registry.main,

@@ -34,12 +34,12 @@ def answers(program: str) -> bool:
 
 
 def apt(*arguments: str, folder: Path) -> None:
-    """Run apt-get on the machine's sources with lists of our own: no root, no lock."""
-    lists = FOLDER / "lists"
+    """Run apt-get in a folder, on the machine's sources with lists of our own: no root, no lock."""
+    lists = folder / "lists"
     (lists / "partial").mkdir(parents=True, exist_ok=True)
     options = {
         "Dir::State::lists": str(lists),
-        "Dir::Cache": str(FOLDER / "cache"),
+        "Dir::Cache": str(folder / "cache"),
         "Debug::NoLocking": "1",
         "Acquire::Languages": "none",
         "APT::Sandbox::User": "",  # the _apt user cannot write into a person's own folder
