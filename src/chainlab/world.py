@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from chainlab.ci.project import Host
     from chainlab.ci.services.platform import Platform
     from chainlab.deploy.deployment import Deployment
+    from chainlab.monitor.monitor import Monitor
+    from chainlab.monitor.observers import Observer
     from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
 
@@ -164,16 +166,40 @@ class World:
             tied=self._private,
         )
 
+    @_part
+    def monitor(self) -> Monitor:
+        """The monitor: detections on new events, alert rules on metrics, and the alerts of both."""
+        from chainlab.monitor.monitor import Monitor
+        from chainlab.monitor.scrapes import read_metrics
+
+        data = course_root() / "data"
+        monitor = Monitor(
+            self.workspace.path / "monitor",
+            self.workspace.trust / "state.db",
+            detections=(data / "detections", self.workspace.desk / "detections"),
+            alert_rules=(data / "alerts", self.workspace.desk / "alerts"),
+            observers=self._observers,
+            scrape=lambda: read_metrics(self.url),
+        )
+        self._undo.callback(monitor.close)
+        return monitor
+
+    def _observers(self) -> list[Observer]:
+        """Whatever looks at the parts again and again, for the monitor."""
+        return []
+
     def routes(self) -> list[BaseRoute]:
         """Every endpoint besides those of the Sigstore instance."""
         from chainlab.ci.services.app import platform_app
         from chainlab.deploy.app import deploy_app
+        from chainlab.monitor.app import monitor_app
         from chainlab.registry.app import routes
 
         return [
             *routes(self.registry),
             ProtocolRoute(platform_app(self.platform)),
             ProtocolRoute(deploy_app(self.trust, lambda: self.deployment)),
+            ProtocolRoute(monitor_app(lambda: self.monitor)),
         ]
 
     def close(self) -> None:

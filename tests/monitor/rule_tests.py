@@ -17,7 +17,7 @@ MISSING = "missing"
 PROGRESSION = re.compile(r"([-+.\d]+?)(?:([-+])([.\d]+))?x(\d+)")
 
 
-def expand(values: str) -> Iterator[float | None | str]:
+def expand(values: str) -> Iterator[float | str | None]:
     for word in values.split():
         if match := PROGRESSION.fullmatch(word):
             start, sign, step, times = match.groups()
@@ -47,7 +47,7 @@ def embedded(
         now = number * every
         while scraped * step <= now:
             row = {name: column[scraped] for name, column in columns.items() if scraped < len(column)}
-            series.extend(scraped * step, {name: value for name, value in row.items() if value != MISSING})
+            series.extend(scraped * step, {name: value for name, value in row.items() if not isinstance(value, str)})
             scraped += 1
         active = evaluation.step(series, now)
         assert not evaluation.problems

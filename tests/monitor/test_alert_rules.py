@@ -14,10 +14,8 @@ import pytest
 import yaml
 from rule_tests import embedded
 
-from chainlab.errors import MalformedInput
-from chainlab.monitor.alert_rules import AlertEvaluation, AlertRule, load_alert_rules, parse_alert_rules
+from chainlab.monitor.alert_rules import AlertRule, load_alert_rules, parse_alert_rules
 from chainlab.monitor.promql_parser import seconds
-from chainlab.monitor.series import Series, labels
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "data" / "alerts"
@@ -56,7 +54,7 @@ def expected(test: dict[str, Any]) -> dict[float, list[tuple[str, Any]]]:
 def test_each_rule_fires_and_stays_silent_as_the_scene_says(name: str) -> None:
     scene = next(scene for scene in yaml.safe_load(SCENES.read_text())["tests"] if scene["name"] == name)
     cases = expected(scene)
-    fired = embedded(load_alert_rules(RULES), scene, list(cases), 60)
+    fired = embedded(load_alert_rules(RULES).rules, scene, list(cases), 60)
     for time, alerts in cases.items():
         for rule, exp in alerts:
             assert [
@@ -69,7 +67,7 @@ def test_each_rule_fires_and_stays_silent_as_the_scene_says(name: str) -> None:
 def test_every_rule_has_a_scene_in_which_it_fires() -> None:
     scenes = yaml.safe_load(SCENES.read_text())["tests"]
     fires = {case["alertname"] for scene in scenes for case in scene["alert_rule_test"] if case.get("exp_alerts")}
-    assert fires == {rule.name for rule in load_alert_rules(RULES)}
+    assert fires == {rule.name for rule in load_alert_rules(RULES).rules}
 
 
 def drawn_test(seed: int, names: list[str]) -> tuple[list[AlertRule], dict[str, Any], str]:

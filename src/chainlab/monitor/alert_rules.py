@@ -1,7 +1,7 @@
 """Alert rules on metrics: Prometheus' rule files, read strictly, and evaluated here as Prometheus evaluates them.
 
-    rules = load_alert_rules(course_root() / "data" / "alerts")
-    evaluation = AlertEvaluation(rules)
+    loaded = load_alert_rules(course_root() / "data" / "alerts")
+    evaluation = AlertEvaluation(loaded.rules)
     evaluation.step(series, now)       # the alerts that are pending or firing at this time
 
 A rule's query returns the series for which something is wrong. One that it returns is *pending*, and fires when it was
@@ -32,7 +32,7 @@ from chainlab.monitor.promql_parser import Node, parse_query, seconds
 from chainlab.monitor.series import Labels, Series
 from chainlab.shapes import Many, Shape, Text
 
-__all__ = ["ActiveAlert", "AlertEvaluation", "AlertRule", "load_alert_rules", "parse_alert_rules"]
+__all__ = ["ActiveAlert", "AlertEvaluation", "AlertRule", "AlertRules", "load_alert_rules", "parse_alert_rules"]
 
 TEMPLATE: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 LABEL: Final = re.compile(r"\$labels\.([a-zA-Z_]\w*)", re.ASCII)
@@ -102,6 +102,14 @@ class ActiveAlert:
         return TEMPLATE.sub(fill, self.rule.annotations.get(name, ""))
 
 
+@dataclass(frozen=True)
+class AlertRules:
+    """The rules of some folders, and what is wrong in the files that were left out."""
+
+    rules: tuple[AlertRule, ...]
+    mistakes: tuple[MalformedInput, ...]
+
+
 class AlertEvaluation:
     """The state of a set of rules from one evaluation to the next."""
 
@@ -151,19 +159,31 @@ def _alerts(rule: AlertRule, vector: Mapping[Labels, float]) -> Iterator[ActiveA
 # -- reading rule files
 
 
-def load_alert_rules(*folders: Path) -> tuple[AlertRule, ...]:
-    """Read every rule file ``*.yml`` of these folders. Raises `MalformedInput` for the first mistake."""
-    rules: list[AlertRule] = []
+def load_alert_rules(*folders: Path) -> AlertRules:
+    """Read every rule file ``*.yml`` of these folders; a folder that does not exist has none.
+
+    A file with a mistake is left out, and the mistake is kept.
+    """
+    rules: dict[str, AlertRule] = {}
+    mistakes: list[MalformedInput] = []
     for path in (path for folder in folders for path in sorted(folder.glob("*.yml"))):
-        for rule in parse_alert_rules(path.read_text(encoding="utf-8"), path.name):
-            if any(rule.name == other.name for other in rules):
-                raise MalformedInput(
-                    f"{path.name}: a second rule {rule.name!r}",
-                    why="alerts are grouped by the rule's name",
-                    hint="give it another name, or join the queries with `or`",
-                )
-            rules.append(rule)
-    return tuple(rules)
+        try:
+            text = path.read_text(encoding="utf-8")
+            read = parse_alert_rules(text, path.name)
+            for rule in read:
+                if rule.name in rules:
+                    raise MalformedInput(
+                        f"{path.name}: a second rule {rule.name!r}",
+                        why="alerts are grouped by the rule's name",
+                        hint="give it another name, or join the queries with `or`",
+                    )
+        except (OSError, UnicodeDecodeError) as error:
+            mistakes.append(MalformedInput(f"{path.name}: cannot be read: {error}", hint="check the file"))
+        except MalformedInput as error:
+            mistakes.append(error)
+        else:
+            rules |= {rule.name: rule for rule in read}
+    return AlertRules(tuple(rules.values()), tuple(mistakes))
 
 
 def parse_alert_rules(text: str, name: str = "rules") -> tuple[AlertRule, ...]:
@@ -176,11 +196,8 @@ def parse_alert_rules(text: str, name: str = "rules") -> tuple[AlertRule, ...]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise MalformedInput(f"{name}: not YAML: {error}", hint="see data/alerts for examples") from error
     _refuse_unsupported(document, name)
-    return tuple(
-        _read_rule(rule, f"{name}: {rule.alert}")
-        for group in _RuleFile.read(document, name).groups
-        for rule in group.rules
-    )
+    groups = _RuleFile.read(document, name).groups
+    return tuple(_read_rule(rule, f"{name}: {rule.alert}") for group in groups for rule in group.rules)
 
 
 def _refuse_unsupported(document: Any, name: str) -> None:

@@ -315,6 +315,14 @@ class AlertBook(SqliteStore):
         """The number of the newest notice; 0 without any."""
         return int(self._rows("SELECT coalesce(max(number), 0) FROM alert_notices")[0][0])
 
+    @property
+    def before_open(self) -> int:
+        """The number before the first notice of an open alert; that of the newest notice without open ones."""
+        rows = self._rows(
+            "SELECT min(number) - 1 FROM alert_notices WHERE alert IN (SELECT id FROM alerts WHERE resolved IS NULL)"
+        )
+        return self.last_notice if rows[0][0] is None else int(rows[0][0])
+
     def cursor(self, reader: str = DETECTIONS) -> int:
         """Return the number that a reader came to; 0 at its beginning."""
         rows = self._rows("SELECT number FROM monitor_cursors WHERE reader = ?", (reader,))

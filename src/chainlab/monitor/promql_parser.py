@@ -22,7 +22,7 @@ from typing import Final, TypeAlias
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["Aggregation", "Binary", "Call", "Node", "Number", "Selector", "parse_query", "seconds"]
+__all__ = ["LONGEST_RANGE", "Aggregation", "Binary", "Call", "Node", "Number", "Selector", "parse_query", "seconds"]
 
 TOKEN = re.compile(
     r"""\s*(?:
@@ -45,6 +45,7 @@ BINDING: Final = {  # a higher number binds closer
     **dict.fromkeys(("+", "-"), 4),
     **dict.fromkeys(("*", "/"), 5),
 }
+LONGEST_RANGE: Final = 3600.0  # seconds: samples are kept for no longer
 SUPPORTED = f"functions {', '.join(FUNCTIONS)}; {', '.join(AGGREGATIONS)}; + - * /, comparisons, and, or, unless"
 
 
@@ -238,7 +239,9 @@ class _Parser:
             raise self._error("a selector needs a name or a label")
         range_s = None
         if self._skip("["):
-            range_s = seconds(self._take("duration", "a duration such as 5m"))
+            range_s = seconds(duration := self._take("duration", "a duration such as 5m"))
+            if range_s > LONGEST_RANGE:
+                raise self._refusal(f"a range longer than an hour, [{duration}],")
             if self._peek() == ":":
                 raise self._refusal("a subquery")
             self._expect("]")

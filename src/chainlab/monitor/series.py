@@ -15,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
-__all__ = ["Labels", "Series", "labels", "milliseconds"]
+__all__ = ["LOOKBACK", "Labels", "Series", "labels", "milliseconds"]
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]  # sorted; the metric's name is the label __name__
 LOOKBACK: Final = 300_000  # milliseconds: Prometheus' default

@@ -10,23 +10,24 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from chainlab.errors import MalformedInput, Refused
+from chainlab.errors import Refused
 from chainlab.trust import wire
 from chainlab.trust.issuer import Issuer
 from chainlab.trust.lifetimes import CODE_SECONDS, TOKEN_SECONDS
 from chainlab.trust.page import page
 
-__all__ = ["SignIn"]
+__all__ = ["SignIn", "require_person"]
 
 PEOPLE = ("alice@example.com", "bob@example.com", "release-manager@example.com")
 OUT_OF_BAND = "urn:ietf:wg:oauth:2.0:oob"  # the person copies the code by hand
 JOBS = ipaddress.ip_network("127.64.0.0/10")  # source addresses of the CI host's jobs
 COOKIE = "chainlab-signin"
+SIGN_IN = "sign in as a person"
 MAX_FORM = 16384  # bytes
 # A pattern, because `urlsplit` and a browser disagree on what a host name is.
 REDIRECT = re.compile(r"http://(?:localhost|127\.0\.0\.1|\[::1\]):([0-9]{1,5})(?:[/?][^#]*)?")
@@ -41,7 +42,7 @@ class SignIn:
 
     async def page(self, request: Request) -> Response:
         """GET: show which program asks, and the identities to pick from."""
-        _require_person(request)
+        require_person(request, SIGN_IN)
         query = request.query_params
         if query.get("response_type") != "code" or query.get("code_challenge_method") != "S256":
             raise Refused(400, "expected response_type=code and code_challenge_method=S256")
@@ -56,8 +57,8 @@ class SignIn:
 
     async def consent(self, request: Request) -> Response:
         """POST: the person has picked an identity; send the code where the page said."""
-        _require_person(request)
-        form = await _form(request)
+        require_person(request, SIGN_IN)
+        form = await wire.form(request.stream(), MAX_FORM)
         cookie = request.cookies.get(COOKIE, "")
         if not cookie or not secrets.compare_digest(cookie.encode(), form.get("csrf", "").encode()):
             raise Refused(403, "this consent did not come from our page: open the sign-in page again")
@@ -77,8 +78,8 @@ class SignIn:
 
     async def token(self, request: Request) -> Response:
         """POST: exchange a code for a token."""
-        _require_person(request)
-        form = await _form(request)
+        require_person(request, SIGN_IN)
+        form = await wire.form(request.stream(), MAX_FORM)
         if form.get("grant_type") != "authorization_code":
             raise Refused(400, "unsupported_grant_type")
         token = self._issuer.redeem(
@@ -95,18 +96,10 @@ class SignIn:
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
-def _require_person(request: Request) -> None:
-    """Raise `Refused` (403) for a CI job, which has its own identity or none."""
+def require_person(request: Request, act: str) -> None:
+    """Raise `Refused` (403) for a CI job that would ``act``; it has its own identity or none."""
     if request.client and ipaddress.ip_address(request.client.host) in JOBS:
-        raise Refused(403, "a CI job cannot sign in as a person")
-
-
-async def _form(request: Request) -> dict[str, str]:
-    data = await wire.body(request.stream(), MAX_FORM)
-    try:
-        return dict(parse_qsl(data.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=32))
-    except ValueError as error:
-        raise MalformedInput(f"cannot read the form: {error}") from error
+        raise Refused(403, f"a CI job cannot {act}")
 
 
 def _parameters(fields: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import binascii
 import json
 from collections.abc import AsyncIterable, Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -27,6 +28,7 @@ __all__ = [
     "base64_text",
     "body",
     "certificate_key",
+    "form",
     "json_object",
     "json_value",
     "member",
@@ -50,6 +52,15 @@ async def body(chunks: AsyncIterable[bytes], limit: int = MAX_BODY) -> bytes:
         if len(data) > limit:
             raise Refused(413, f"the body is larger than {limit} bytes")
     return bytes(data)
+
+
+async def form(chunks: AsyncIterable[bytes], limit: int) -> dict[str, str]:
+    """Read the fields of an HTML form from a request's body. Raises `Refused` (413) above ``limit`` bytes."""
+    data = await body(chunks, limit)
+    try:
+        return dict(parse_qsl(data.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=32))
+    except ValueError as error:
+        raise MalformedInput(f"cannot read the form: {error}") from error
 
 
 def json_value(data: bytes) -> Any:
