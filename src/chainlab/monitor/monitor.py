@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -41,6 +41,7 @@ from chainlab.monitor.webhook import Webhook
 
 __all__ = ["Look", "Monitor"]
 
+T = TypeVar("T")
 PATIENCE: Final = 60  # seconds to wait for another process's look
 STEP: Final = 256  # events that are read at first to find where the longest window began
 HYGIENE: Final = ("none: hygiene",)
@@ -49,7 +50,7 @@ BROKEN: Final = "RuleFileBroken"
 FAILING: Final = "AlertRuleFailing"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Look(Shown):
     """What came of one look."""
 
@@ -86,13 +87,12 @@ class Monitor:
     ) -> None:
         self._folder = folder
         self._database = database_path
-        self._detections = detections
-        self._alert_rules = alert_rules
+        self._detections = _Loaded(load_detections, detections)
+        self._alert_rules = _Loaded(load_alert_rules, alert_rules)
         self._make_observers = observers
         self._observers: Sequence[Observer] | None = None
         self._scrape = scrape
         self._guard = threading.Lock()
-        self._loaded: tuple[list[tuple[Path, int, int]], Detections] | None = None
         self._webhook: Webhook | None = None
         state = folder / "state.db"
         with contextlib.ExitStack() as undo:  # in reverse, as far as it came
@@ -173,7 +173,7 @@ class Monitor:
     def _detect(self) -> tuple[int, list[str]]:
         """Ask the detections about new events; returns their number, and why a rule could not be asked."""
         cursor = self.book.cursor()
-        loaded = self._rules()
+        loaded = self._detections()
         self._report_mistakes(loaded)
         with contextlib.closing(connect(self._database)) as connection:
             events = _with_window(Events(connection), cursor, loaded.window_s)
@@ -192,14 +192,6 @@ class Monitor:
             signals.append(Signal(NOT_ASKED, "medium", name, summary, response, HYGIENE, *moments, ends))
         self.book.record(signals, until=new[-1])
         return len(new), [f"detection {name}: {why}" for name, why in matches.failed.items()]
-
-    def _rules(self) -> Detections:
-        """Load the detections; compile them anew only when a file has changed."""
-        paths = [path for folder in self._detections for path in sorted(folder.glob("*"))]
-        state = [(path, (status := path.stat()).st_mtime_ns, status.st_size) for path in paths]
-        if self._loaded is None or self._loaded[0] != state:
-            self._loaded = state, load_detections(*self._detections)
-        return self._loaded[1]
 
     def _report_mistakes(self, loaded: Detections) -> None:
         now = self._now()
@@ -220,7 +212,7 @@ class Monitor:
         with _reported(problems):
             samples = read_exposition(self._scrape())
         samples[labels("up", job=JOB)] = float(not problems)
-        loaded = load_alert_rules(*self._alert_rules)
+        loaded = self._alert_rules()
         evaluation = AlertEvaluation(loaded.rules, self._scrapes.pending(now))
         self._scrapes.add(now, samples)
         series = self._scrapes.series(now)
@@ -244,6 +236,22 @@ class Monitor:
         return Signal(
             alert.rule.name, alert.rule.level, alert.subject, summary, response, technique, min(since, now), now
         )
+
+
+class _Loaded(Generic[T]):
+    """What a function reads from folders; read anew only when a file has changed."""
+
+    def __init__(self, load: Callable[..., T], folders: Sequence[Path]) -> None:
+        self._load = load
+        self._folders = folders
+        self._value: tuple[list[tuple[Path, int, int]], T] | None = None
+
+    def __call__(self) -> T:
+        paths = [path for folder in self._folders for path in sorted(folder.glob("*"))]
+        state = [(path, (status := path.stat()).st_mtime_ns, status.st_size) for path in paths]
+        if self._value is None or self._value[0] != state:
+            self._value = state, self._load(*self._folders)
+        return self._value[1]
 
 
 @contextlib.contextmanager
