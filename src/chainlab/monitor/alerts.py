@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -125,6 +125,10 @@ class Alert:
     def urgency(self) -> tuple[bool, int, int]:
         """The key to sort by: open alerts first, then by level, then the oldest first."""
         return self.state == "resolved", LEVELS.index(self.level), self.id
+
+    def document(self) -> dict[str, Any]:
+        """Return the alert as plain data, its state included."""
+        return asdict(self) | {"state": self.state}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -27,7 +26,6 @@ from starlette.routing import Route
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused
-from chainlab.monitor.alerts import Alert
 from chainlab.monitor.metrics import CONTENT_TYPE, exposition
 from chainlab.protocol import refusals
 from chainlab.registry.rendering import refuse, render, url
@@ -80,7 +78,7 @@ class _MonitorEndpoints:
     def _gather(self, resolved: bool, token: str) -> dict[str, Any]:
         monitor = self._monitor()
         alerts = monitor.alerts(resolved=resolved)
-        rows = [alert_document(alert) | {"url": _page_of(alert.subject)} for alert in alerts[:MAX_ROWS]]
+        rows = [alert.document() | {"url": _page_of(alert.subject)} for alert in alerts[:MAX_ROWS]]
         return {
             "alerts": rows,
             "count": len(alerts),
@@ -93,7 +91,7 @@ class _MonitorEndpoints:
         require_person(request, "read alerts")
         resolved = bool(request.query_params.get("all"))
         alerts = await anyio.to_thread.run_sync(lambda: self._monitor().alerts(resolved=resolved))
-        return JSONResponse([alert_document(alert) for alert in alerts], headers={"Cache-Control": "no-store"})
+        return JSONResponse([alert.document() for alert in alerts], headers={"Cache-Control": "no-store"})
 
     async def acknowledge(self, request: Request) -> Response:
         form, number = await self._form(request), request.path_params["id"]
@@ -124,8 +122,3 @@ def _page_of(subject: str) -> Markup | None:
         return url(str(Digest.parse(subject)))
     except MalformedInput:
         return None
-
-
-def alert_document(alert: Alert) -> dict[str, Any]:
-    """Return an alert as plain data, its state included."""
-    return asdict(alert) | {"state": alert.state}
