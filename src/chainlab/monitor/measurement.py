@@ -86,6 +86,7 @@ class RuleMeasurement:
     detection: Detection
     recall: Rate  # n: attacks
     false_positives: Rate  # n: benign units
+    alarms: tuple[Match, ...]  # in the benign history
     alerts_a_week: float | None  # in the benign history; None for one without length
     failed: str = ""
 
@@ -205,6 +206,7 @@ def measure(
                 detection,
                 recall=Rate(sum(not attack.isdisjoint(seen) for attack in attacks), len(attacks)),
                 false_positives=_false_positives(detection.unit, alarms, types, units.get(detection.unit, 0)),
+                alarms=tuple(alarms),
                 alerts_a_week=len(alarms) / weeks if weeks else None,
                 failed=quiet.failed.get(detection.name) or loud.failed.get(detection.name) or "",
             )

@@ -151,7 +151,8 @@ def _one_more_module(scene: Scene) -> list[int]:
 
 
 def _changed_module(scene: Scene) -> list[int]:
-    return _inspected(scene, changed="{package}/proxy/server.py")
+    new = scene.rng.choice(("", "{package}/_version.py"))
+    return _inspected(scene, new=new, changed="{package}/proxy/server.py")
 
 
 def _in_the_version_file(scene: Scene) -> list[int]:  # evades: builds write this file, too
@@ -166,12 +167,16 @@ def _pth(scene: Scene) -> list[int]:
     return _inspected(scene, startup=scene.rng.choice(("{package}_init.pth", "{package}-setup.pth", "{package}.pth")))
 
 
+def _pth_in_a_development_version(scene: Scene) -> list[int]:
+    return _inspected(scene, startup="{package}_init.pth", version=f"9.{scene.rng.randrange(90)}.dev1")
+
+
 def _sitecustomize(scene: Scene) -> list[int]:
     return _inspected(scene, startup=scene.rng.choice(("sitecustomize.py", "usercustomize.py")))
 
 
-def _pth_like_an_editable_install(scene: Scene) -> list[int]:  # evades
-    version = f"9.{scene.rng.randrange(90)}.dev1"
+def _pth_like_an_editable_install(scene: Scene) -> list[int]:  # evades, but only as a development version
+    version = f"9.{scene.rng.randrange(90)}.{scene.rng.choice(('dev1', '0'))}"
     return _inspected(scene, startup="__editable__.{package}-{version}.pth", version=version)
 
 
@@ -213,5 +218,10 @@ ON_RELEASES: Mapping[str, tuple[Way, ...]] = {
         Way(0.2, _in_the_version_file),
         Way(0.15, _no_source_to_compare),
     ),
-    "startup_file_in_wheel": (Way(0.7, _pth), Way(0.2, _sitecustomize), Way(0.1, _pth_like_an_editable_install)),
+    "startup_file_in_wheel": (
+        Way(0.55, _pth),
+        Way(0.15, _pth_in_a_development_version),
+        Way(0.15, _sitecustomize),
+        Way(0.15, _pth_like_an_editable_install),
+    ),
 }

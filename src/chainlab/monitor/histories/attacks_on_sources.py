@@ -43,7 +43,7 @@ def _deleted_and_set_again(scene: Scene) -> list[int]:
 
 
 def _all_tags(scene: Scene) -> list[int]:
-    count = scene.rng.randint(7, 76)
+    count = 6 + min(70, round(scene.rng.expovariate(1 / 15)))
     repository, tags, at = _tags(scene, count, age=scene.rng.uniform(20, 300) * DAY)
     return [_push(scene, repository, tag, at, batch=count) for tag in tags]
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 
-from chainlab.clock import rfc3339
 from chainlab.events import Event
 
 __all__ = ["History"]
@@ -55,5 +55,10 @@ def _later(events: Sequence[Event], following: Sequence[Event]) -> timedelta:
 
 
 def _moved(event: Event, shift: int, later: timedelta) -> Event:
-    time = rfc3339(datetime.fromisoformat(event.time) + later)
-    return replace(event, sequence=event.sequence + shift, time=time)
+    time = _moved_date(event.time[:10], later.days) + event.time[10:]
+    return Event(event.sequence + shift, event.type, event.source, event.subject, time, event.data)
+
+
+@lru_cache
+def _moved_date(day: str, days: int) -> str:
+    return (date.fromisoformat(day) + timedelta(days)).isoformat()

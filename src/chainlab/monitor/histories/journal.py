@@ -7,16 +7,19 @@ An act is what somebody did: a push, an upload, an answer. What depends on earli
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from chainlab.clock import rfc3339
 from chainlab.event_types import EVENT_TYPES
 from chainlab.events import PREFIX, Event
 from chainlab.monitor.histories.history import History
 from chainlab.monitor.histories.memory import Memory
 
 __all__ = ["Act", "Journal"]
+
+
+DAY = 86_400  # seconds
 
 
 class Act(NamedTuple):
@@ -59,7 +62,8 @@ class Journal:
         for sequence, act in enumerate(sorted(self._acts), start=1):
             sequences[act.number] = sequence
             data = memory.complete(act.type, act.subject, act.second, act.data)
-            time = rfc3339(datetime.fromtimestamp(act.second, UTC))
+            days, second = divmod(act.second, DAY)
+            time = f"{_date(days)}T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z"
             events.append(Event(sequence, PREFIX + act.type, EVENT_TYPES[act.type].source, act.subject, time, data))
         return History(
             tuple(events),
@@ -69,3 +73,9 @@ class Journal:
             },
             {name: frozenset(sequences[number] for number in numbers) for name, numbers in self._cases.items()},
         )
+
+
+@lru_cache
+def _date(days: int) -> str:
+    """Format a day since 1970; a history has many events a day."""
+    return (date(1970, 1, 1) + timedelta(days)).isoformat()

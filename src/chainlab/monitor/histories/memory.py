@@ -73,7 +73,7 @@ class _Version:
         self.version, self.second = version, second
         self.attested: bool | None = None
         self.identity: str | None = None
-        self.size: int | None = None
+        self.sizes: dict[str, int] = {}  # kind of file → bytes
 
 
 class _Project:
@@ -92,16 +92,17 @@ class _Project:
         while self.recent and second - self.recent[0][0] > RECENT:
             self.recent.popleft()
         versions = {version for _, version in self.recent} | {data["version"]}
-        identity, size = data.get("identity"), data.get("size")
-        changed = None not in (before, identity) and before is not None and before.identity not in (None, identity)
-        ratio = round(size / before.size, 3) if before and before.size and size else None
+        identity, size = data.get("identity"), data["size"]
+        signed = before.identity if before else None
+        size_before = before.sizes.get(_kind(data["file"])) if before else None
+        ratio = round(size / size_before, 3) if size_before else None
         return {
             "attestation_lost": bool(before and before.attested and not data["attested"]),
-            "identity_before": before.identity if before else None,
-            "identity_changed": changed,
+            "identity_before": signed,
+            "identity_changed": None if None in (identity, signed) else identity != signed,
             "since_last_s": second - before.second if before else None,
             "versions_in_10min": len(versions),
-            "size_ratio": ratio if data["file"].endswith(".whl") else None,
+            "size_ratio": ratio,
         }
 
     def take(self, second: int, data: dict[str, Any]) -> None:
@@ -110,5 +111,8 @@ class _Project:
             self.older, self.newest = self.newest, _Version(data["version"], second)
         self.newest.attested = bool(data["attested"]) or bool(self.newest.attested)
         self.newest.identity = data.get("identity") or self.newest.identity
-        if data["file"].endswith(".whl"):
-            self.newest.size = data.get("size")
+        self.newest.sizes[_kind(data["file"])] = data["size"]
+
+
+def _kind(file: str) -> str:
+    return "wheel" if file.endswith(".whl") else "sdist"

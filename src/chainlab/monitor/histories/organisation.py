@@ -35,16 +35,19 @@ HARD_CASES: Mapping[str, float] = {
     "short_exception": 1 / 250,  # two days, until the fix is out
     # by week
     "owner_moves_tag_after_typo": 0.5,
+    "owner_deletes_young_tag": 0.3,  # before it is set again, elsewhere
+    "own_branch_forced": 3.0,  # a branch of a pull request is rebased, or deleted after its merge
     "old_candidates_deleted": 0.03,  # tags of release candidates, some at a time
+    "actions_released_together": 0.08,  # and v1 of each of them follows
     "floating_major_tag": 0.25,  # v1 of an action follows its newest release
-    "history_rewritten": 0.01,  # a large file is removed from all commits; announced
+    "history_rewritten": 0.03,  # a large file is removed from all commits; announced
     "unneeded_evidence_deleted": 2.0,
     "quarantine_after_false_alarm": 0.02,
     "gate_restarted": 0.7,  # two minutes
     "gate_moved": 0.015,  # to another machine, in twelve minutes; announced
     "gate_slow": 1.5,  # answers after half a minute
     "log_out_of_reach": 0.1,  # does not answer for a quarter of an hour
-    "new_shard_of_the_log": 0.02,
+    "new_shard_of_the_log": 0.04,
     "watch_list_behind": 0.05,  # an identity that nobody has entered yet
     "attested_behaviour_behind": 0.05,  # a library reads one more file than before
     "advisory_withdrawn": 0.03,  # what runs is refused for a day

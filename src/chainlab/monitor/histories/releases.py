@@ -283,6 +283,18 @@ class Releases:
             policy="sha256:" + "5a" * 32,
             seconds=round(rng.uniform(0.5, 4), 2),
         )
+        journal.add(
+            at + 20,
+            "artifact.published",
+            self._org.digest(),
+            project=None,
+            version=None,
+            file=None,
+            repository=repository,
+            about=digest,
+            by="gate",
+            run=None,
+        )
         if short:
             journal.label_case("short_exception", answered)
         for step, (source, target) in enumerate((("", "dev"), ("dev", "staging"), ("staging", "prod"))):

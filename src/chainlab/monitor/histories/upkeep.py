@@ -18,7 +18,6 @@ class Upkeep:
     def __init__(self, organisation: Organisation, journal: Journal) -> None:
         self._org, self._journal, self._rng = organisation, journal, organisation.rng
         self._log_size, self._origin, self._shard = 1_000, f"{organisation.name}.log/1", 1
-        self._tags: dict[str, int] = {}
 
     def week(self, start: int) -> None:
         """Write one week that begins at ``start``."""
@@ -101,58 +100,57 @@ class Upkeep:
 
     def _pushes(self, start: int) -> None:
         for project in self._org.projects:
-            at = self._org.working_time(start, project.zone)
-            self._journal.add(
-                at,
-                "change.pushed",
-                project.repository,
-                ref="refs/heads/main",
-                new=self._org.commit(),
-                who=f"dev-{self._rng.randint(1, 40)}",
-            )
-        for at in self._moments("owner_moves_tag_after_typo", start):
-            project, commit = self._rng.choice(self._org.projects), self._org.commit()
-            ref = f"refs/tags/v{project.version}-rc{self._rng.randint(1, 99)}"
-            later = at + self._rng.expovariate(1 / (12 * MINUTE)) + 20
-            self._journal.add(at, "change.pushed", project.repository, ref=ref, new=self._org.commit(), who="dev-1")
-            moved = self._journal.add(later, "change.pushed", project.repository, ref=ref, new=commit, who="dev-1")
-            self._journal.label_case("owner_moves_tag_after_typo", moved)
+            self._push(self._org.working_time(start, project.zone), project.repository, "refs/heads/main")
+        for at in self._moments("own_branch_forced", start):
+            repository, later = self._rng.choice(self._org.projects).repository, at + self._rng.uniform(0.5, 60) * HOUR
+            for number in range(self._rng.choice((1, 1, 1, 2, 3, 6))):  # pull requests on top of each other
+                ref = f"refs/heads/fix-{start // WEEK}-{number}"
+                self._push(at + number, repository, ref)
+                acts = [
+                    self._push(later + number, repository, ref, moved=True),
+                    self._push(later + DAY, repository, ref, gone=True),
+                ]
+                self._journal.label_case("own_branch_forced", *acts)
+        self._tags(start)
+
+    def _tags(self, start: int) -> None:
+        for case in ("owner_moves_tag_after_typo", "owner_deletes_young_tag"):
+            for at in self._moments(case, start):
+                project = self._rng.choice(self._org.projects)
+                ref = f"refs/tags/v{project.version}-rc{self._rng.randint(1, 99)}"
+                gone = case == "owner_deletes_young_tag"
+                later = at + 20 + self._rng.expovariate(1 / (90 * MINUTE if gone else 12 * MINUTE))
+                self._push(at, project.repository, ref)
+                self._journal.label_case(case, self._push(later, project.repository, ref, gone=gone))
+                if gone:
+                    again = later + self._rng.expovariate(1 / DAY)
+                    self._journal.label_case(case, self._push(again, project.repository, ref))
         for at in self._moments("floating_major_tag", start):
-            moved = self._journal.add(
-                at,
-                "change.pushed",
-                f"{self._org.name}/setup-action",
-                ref="refs/tags/v1",
-                new=self._org.commit(),
-                who="dev-2",
-            )
+            moved = self._push(at, f"{self._org.name}/setup-action", "refs/tags/v1")
             self._journal.label_case("floating_major_tag", moved)
+        for at in self._moments("actions_released_together", start):
+            for number in range(6):
+                action = f"{self._org.name}/action-{number}"
+                self._push(start - WEEK + number, action, "refs/tags/v1")
+                moved = self._push(at + 30 * number, action, "refs/tags/v1")
+                self._journal.label_case("actions_released_together", moved)
         for at in self._moments("old_candidates_deleted", start):
             repository = self._rng.choice(self._org.projects).repository
             for number in range(self._rng.randint(2, 8)):
                 ref = f"refs/tags/v0.{start // WEEK}.{number}-rc1"
-                self._journal.add(
-                    start - 2 * DAY + number, "change.pushed", repository, ref=ref, new=self._org.commit(), who="dev-4"
-                )
-                gone = self._journal.add(at + number, "change.pushed", repository, ref=ref, new=NO_COMMIT, who="dev-4")
-                self._journal.label_case("old_candidates_deleted", gone)
+                self._push(start - 2 * DAY + number, repository, ref)
+                self._journal.label_case("old_candidates_deleted", self._push(at + number, repository, ref, gone=True))
         for at in self._moments("history_rewritten", start):
             repository, count = f"{self._org.name}/datasets-{start}", self._rng.randint(5, 30)
             for number in range(count):
                 ref = f"refs/tags/v0.{number}.0"
-                self._journal.add(
-                    start - DAY + number, "change.pushed", repository, ref=ref, new=self._org.commit(), who="dev-3"
-                )
-                moved = self._journal.add(
-                    at + number // 10,
-                    "change.pushed",
-                    repository,
-                    ref=ref,
-                    new=self._org.commit(),
-                    who="dev-3",
-                    batch=count,
-                )
+                self._push(start - DAY + number, repository, ref)
+                moved = self._push(at + number // 10, repository, ref, batch=count)
                 self._journal.label_case("history_rewritten", moved)
+
+    def _push(self, at: float, repository: str, ref: str, *, gone: bool = False, **facts: object) -> int:
+        new, who = NO_COMMIT if gone else self._org.commit(), f"dev-{self._rng.randint(1, 40)}"
+        return self._journal.add(at, "change.pushed", repository, ref=ref, new=new, who=who, **facts)
 
     def _evidence(self, start: int) -> None:
         for at in self._moments("unneeded_evidence_deleted", start):
