@@ -500,6 +500,131 @@ def report(event: str, args: tuple, expected: dict) -> str | None:
 # alarms will also ask what the honest program does on a bad day, a crash that starts a debugger, say: `expected` comes
 # from a run, and a run is a sample.
 # %% [markdown]
+# ## Numbers, and their absence
+# The container at the top of this page had one sign that is easily missed: *no log line*. Silence is a measurement, if
+# somebody asked for it.
+#
+# Events say what happened. Numbers say how it goes: an *exporter* shows them on a page, `/metrics`, and Prometheus
+# fetches that page every half minute (a *scrape*). An alert rule is a query. Each series that it returns is an alert,
+# *pending* at first, *firing* once it was returned for as long as `for` says. The kit evaluates the same files by the
+# same rules, without a Prometheus. Here is an hour in which the gate's exporter was gone after forty minutes, under a
+# rule that many people have:
+
+# %%
+from chainlab.course.exercises.week5.ex6_alert_rule import evaluated, sample
+
+hour = sample(seed)
+print(*(f"{series['metric']} {series['values'][76:84]}" for series in hour), sep="\n")
+usual = """
+groups:
+  - name: usual
+    rules:
+      - alert: NoData
+        expr: up{job="gate"} == 0
+        for: 2m
+        labels: {severity: high}
+        annotations: {summary: the gate gives no numbers, response: ask it for a verdict by hand}
+"""
+evaluated(lambda: usual)(hour)
+
+# %% [markdown]
+# It never fires. Prometheus writes `up` itself, 1 when a scrape worked and 0 when it did not; but nobody scrapes what
+# is no longer in the configuration, and then there is no `up` that could be 0.
+#
+# ## Exercise 5.6 — no data is not health (4 points)
+# *35 min.* Write a rule file with two alerts. Other alerts may be in it; these are judged, at every half minute of an
+# hour:
+#
+# | alert | has to fire, within five minutes |
+# |---|---|
+# | `GateFailing` | when `chainlab_gate_failures_total` rose by more than three in ten minutes; it counts since the gate's start |
+# | `NoData` | when the job `gate` or the job `service` gives no numbers, for as long as that lasts |
+#
+# Neither may fire when nothing is wrong. A restart takes up to a minute and a half and is nothing wrong; the counter
+# begins anew with it. The job `dev` is another team's, and down most of the time. Each rule needs a label `severity`
+# (low, medium, high, critical) and the annotations `summary` and `response`, because it calls a person.
+# <details><summary>Hint 1</summary>For each of your two queries: what does it return when there is no such series at all?</details>
+# <details><summary>Hint 2</summary>`increase(name[10m])`, `absent(up{job="…"})`, `a or b`, `up{job=~"one|other"}`. In `lab.case("5.6", "a restart")` you have an hour to try your rules on, with `evaluated(rules)(…)`.</details>
+
+# %% tags=["exercise"]
+def rules() -> str:
+    """A rule file with the alerts GateFailing and NoData."""
+    ### BEGIN SOLUTION
+    return """
+groups:
+  - name: lab
+    rules:
+      - alert: GateFailing
+        expr: increase(chainlab_gate_failures_total[10m]) > 3
+        labels: {severity: high}
+        annotations:
+          summary: the gate failed {{ $value }} times in ten minutes
+          response: Read why with chainlab events; nothing goes to prod until it judges again.
+      - alert: NoData
+        expr: up{job=~"gate|service"} == 0 or absent(up{job="gate"}) or absent(up{job="service"})
+        for: 2m
+        labels: {severity: critical}
+        annotations:
+          summary: the {{ $labels.job }} gives no numbers, so no rule about it can fire
+          response: Ask it by hand, and look who changed what is scraped.
+"""
+    ### END SOLUTION
+
+# %% tags=["check"]
+lab.check("5.6", evaluated(rules))
+
+# %% tags=["wrong"]
+# wrong: no data is health -> an exporter that is gone
+right = rules
+def rules() -> str:
+    return right().replace(' or absent(up{job="gate"}) or absent(up{job="service"})', "")
+
+# %% tags=["wrong"]
+# wrong: asks once for both -> one of two is gone
+right = rules
+def rules() -> str:
+    both = 'absent(up{job=~"gate|service"})'
+    return right().replace('absent(up{job="gate"}) or absent(up{job="service"})', both)
+
+# %% tags=["wrong"]
+# wrong: everything that is down is ours -> a gate that fails
+right = rules
+def rules() -> str:
+    return right().replace('up{job=~"gate|service"} == 0', "up == 0")
+
+# %% tags=["wrong"]
+# wrong: reads the counter's value -> a gate that fails
+right = rules
+def rules() -> str:
+    return right().replace("increase(chainlab_gate_failures_total[10m])", "chainlab_gate_failures_total")
+
+# %% tags=["wrong"]
+# wrong: calls at once -> a restart
+right = rules
+def rules() -> str:
+    return right().replace("for: 2m", "for: 0s")
+
+# %% tags=["wrong"]
+# wrong: waits a quarter of an hour, to be sure -> an exporter that is down
+right = rules
+def rules() -> str:
+    return right().replace("for: 2m", "for: 15m")
+
+# %% tags=["wrong"]
+# wrong: counts over the last hour -> failures that end
+right = rules
+def rules() -> str:
+    return right().replace("[10m]", "[1h]")
+
+# %% [markdown] tags=["solution"]
+# **Why.** A rule that compares is silent in two cases: when all is well, and when there is nothing to compare. From
+# outside they look alike, and whoever switches an exporter off gets the second for free. So absence is an alert of its
+# own, per thing that is watched, and `for` is longer than a restart and shorter than you can bear to be blind. `absent`
+# needs the name of what is missing: a list of what should be there, kept by somebody. And who watches Prometheus? An
+# alert that always fires, and somebody outside who calls when it stops, is the usual answer. The kit's own rules stand
+# in `data/alerts`; `ExporterDown` and `GateUnwatched` are this exercise.
+
+# %% [markdown]
 # ## What runs, verified again
 # A gate's yes has a date. Afterwards an approval is withdrawn, an advisory appears, a file on the disk changes. So a
 # schedule verifies what runs once more, every few minutes, and somebody has to decide beforehand what then happens. You

@@ -20,7 +20,7 @@ from chainlab.course.exercises.fixtures.audited_programs import HONEST, WAYS, Ac
 from chainlab.course.exercises.fixtures.observed_logs import Board, ObservedLog, signed_by
 from chainlab.course.exercises.fixtures.rollback_situations import KINDS
 from chainlab.course.exercises.fixtures.scenario_events import SCENARIOS
-from chainlab.course.exercises.week5 import ex1_coverage, ex3_bursts, ex4_forked_log, ex7_rollback
+from chainlab.course.exercises.week5 import ex1_coverage, ex3_bursts, ex4_forked_log, ex6_alert_rule, ex7_rollback
 from chainlab.event_types import COMMON, EVENT_TYPES
 from chainlab.events import PREFIX, Event
 from chainlab.monitor.detections import load_detections
@@ -205,6 +205,16 @@ def test_what_ran_before_the_hook_happened_and_was_not_heard(effects: Effects, d
     assert not act.heard
 
 
+@pytest.mark.parametrize("query", ["up == 7", "up >= 0", "absent(up)"], ids=str)
+def test_rules_that_do_not_look_are_right_nowhere(lab: Any, query: str) -> None:
+    rule = "{{alert: {}, expr: '{}', labels: {{severity: low}}, annotations: {{summary: s, response: r}}}}"
+    text = f"groups: [{{name: g, rules: [{rule.format('GateFailing', query)}, {rule.format('NoData', query)}]}}]"
+    answer = ex6_alert_rule.evaluated(lambda: text)
+    for case in ex6_alert_rule.cases(lab, random.Random(4)):
+        assert case.accept is not None
+        assert not case.accept(answer(*case.args)), case.name
+
+
 def returns_to_the_one_before(look: dict[str, Any]) -> list[tuple[str, ...]]:
     """Do everything at every look, whatever it shows."""
     cause = str(look["verdicts"][look["runs"]]["cause"])
@@ -236,6 +246,11 @@ HALF_RIGHT = {
     "believes that ctypes is heard": ("5.5", "through ctypes", ('"through ctypes", ', "")),
     "believes that an extension module is heard": ("5.5", "inside OpenSSL", (', "inside OpenSSL"', "")),
     "forgets what ran before": ("5.5", "before the hook", ('act["hooked"] and ', "")),
+    "restarts call a person": ("5.6", "a restart", ("for: 2m", "for: 1m")),
+    "waits longer than five minutes": ("5.6", "an exporter that is down", ("for: 2m", "for: 6m")),
+    "counts over half an hour": ("5.6", "failures that end", ("[10m]", "[30m]")),
+    "asks for the gate alone": ("5.6", "one of two is gone", (' or absent(up{job="service"})', "")),
+    "calls for two failures": ("5.6", "failures that trickle", ("> 3", "> 2")),
     "has no patience": (
         "5.7",
         "a gate that does not answer",
