@@ -118,13 +118,14 @@ solutions: $(LEARNER) ## run every solution from top to bottom
 replay: ## replay the drill (it comes with week 6)
 	@echo "the drill arrives with week 6; there is nothing to replay yet" >&2; exit 2
 
-bench: $(TESTS) $(WHEELS) ## measure the Sigstore instance, releases, SBOMs, advisories, the archive and the gate
+bench: $(TESTS) $(WHEELS) ## measure the Sigstore instance, releases, SBOMs, advisories, the archive, the gate and detections
 	@$(BIN)/python benchmarks/trust.py
 	@$(BIN)/python benchmarks/pipeline.py
 	@$(BIN)/python benchmarks/sbom.py
 	@$(BIN)/python benchmarks/advisories.py
 	@$(BIN)/python benchmarks/archive.py
 	@$(BIN)/python benchmarks/gate.py
+	@$(BIN)/python benchmarks/detections.py
 
 soak: $(TESTS) ## by hand, bounded: random tests at length, then every notebook five times
 	@$(BIN)/python tests/setup/prepare.py
