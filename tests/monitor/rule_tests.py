@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from chainlab.monitor.alert_rules import AlertEvaluation, AlertRule
-from chainlab.monitor.promql_parser import Selector, parse_query, seconds
+from chainlab.monitor.promql_parser import SeriesSelector, parse_query, seconds
 from chainlab.monitor.series import Labels, Series
 
 MISSING = "missing"
@@ -31,7 +31,7 @@ def expand(values: str) -> Iterator[float | str | None]:
 
 def labels_of(text: str) -> Labels:
     selector = parse_query(text)
-    assert isinstance(selector, Selector)
+    assert isinstance(selector, SeriesSelector)
     return tuple(sorted((label, value) for label, _, value in selector.matchers))
 
 

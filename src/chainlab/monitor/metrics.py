@@ -20,7 +20,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from chainlab.monitor.alerts import LEVELS, AlertBook
+from chainlab.monitor.alert_book import AlertBook
+from chainlab.monitor.alerts import LEVELS
 from chainlab.monitor.event_totals import BUCKETS, EventTotals
 from chainlab.monitor.schedule import MONITOR, Schedule
 

@@ -28,8 +28,9 @@ from chainlab.database import connect
 from chainlab.display import Cell, Display, Mark, Shown
 from chainlab.errors import ChainlabError, InUse
 from chainlab.events import Event, Events
+from chainlab.monitor.alert_book import AlertBook
 from chainlab.monitor.alert_rules import ActiveAlert, AlertEvaluation, load_alert_rules
-from chainlab.monitor.alerts import AlertBook, AlertList, Notice, Signal
+from chainlab.monitor.alerts import AlertList, Notice, Signal
 from chainlab.monitor.detections import Detection, Detections, load_detections
 from chainlab.monitor.matching import Match, find_matches
 from chainlab.monitor.metrics import Metrics
@@ -39,7 +40,7 @@ from chainlab.monitor.scrapes import JOB, Scrapes, read_exposition
 from chainlab.monitor.series import Labels, labels
 from chainlab.monitor.webhook import Webhook
 
-__all__ = ["Look", "Monitor"]
+__all__ = ["MonitorLook", "Monitor"]
 
 T = TypeVar("T")
 PATIENCE: Final = 60  # seconds to wait for another process's look
@@ -51,7 +52,7 @@ FAILING: Final = "AlertRuleFailing"
 
 
 @dataclass(frozen=True, repr=False)
-class Look(Shown):
+class MonitorLook(Shown):
     """What came of one look."""
 
     notices: tuple[Notice, ...]  # changes of alerts since the look before
@@ -116,8 +117,8 @@ class Monitor:
         """Post alerts to a webhook on this machine from the next look on. Raises `MalformedInput` for another host."""
         self._webhook = Webhook(url, self.book, link=link)
 
-    def look(self) -> Look:
-        """Look once at everything that is due; returns what is new since the look before.
+    def look(self) -> MonitorLook:
+        """MonitorLook once at everything that is due; returns what is new since the look before.
 
         What cannot be looked at is a problem of the look, and the rest goes on. Raises `InUse` when another process's
         look does not end.
@@ -132,7 +133,7 @@ class Monitor:
                     self._webhook.deliver()
             notices = tuple(self.book.notices(after=self._seen))
             self._seen = max((notice.number for notice in notices), default=self._seen)
-        return Look(notices, events, tuple(problems))
+        return MonitorLook(notices, events, tuple(problems))
 
     def close(self) -> None:
         """Close the state."""
@@ -187,7 +188,7 @@ class Monitor:
         for name, why in matches.failed.items():
             summary = f"{name} was not asked about events {new[0]} to {new[-1]}: {why}"
             ends = tuple(dict.fromkeys((new[0], new[-1])))
-            response = f"Look at these events yourself, and mend or simplify {rules[name].path.name}."
+            response = f"MonitorLook at these events yourself, and mend or simplify {rules[name].path.name}."
             moments = times[new[0]], times[new[-1]]
             signals.append(Signal(NOT_ASKED, "medium", name, summary, response, HYGIENE, *moments, ends))
         self.book.record(signals, until=new[-1])

@@ -21,7 +21,14 @@ from itertools import pairwise
 from typing import Final, TypeAlias
 
 from chainlab.errors import MalformedInput
-from chainlab.monitor.promql_parser import Aggregation, Binary, Call, Node, Number, Selector
+from chainlab.monitor.promql_parser import (
+    Aggregation,
+    BinaryOperation,
+    FunctionCall,
+    Node,
+    NumberLiteral,
+    SeriesSelector,
+)
 from chainlab.monitor.series import Labels, Series, milliseconds
 
 __all__ = ["Vector", "evaluate"]
@@ -55,11 +62,11 @@ JOIN: Final = "aggregate first: sum by (part) (…)"
 
 def evaluate(node: Node, series: Series, time: float) -> float | Vector:
     """Return what a query gives at a time. Raises `MalformedInput` for a query that has no answer, such as 1 > 2."""
-    if isinstance(node, Number):
+    if isinstance(node, NumberLiteral):
         return node.value
-    if isinstance(node, Selector):
+    if isinstance(node, SeriesSelector):
         return {name: value for name in _selected(node, series) if (value := series.at(name, time)) is not None}
-    if isinstance(node, Call):
+    if isinstance(node, FunctionCall):
         return _call(node, series, time)
     if isinstance(node, Aggregation):
         return _aggregate(node, _vector(node.body, series, time))
@@ -73,11 +80,11 @@ def _vector(node: Node, series: Series, time: float) -> Vector:
     return value
 
 
-def _selected(selector: Selector, series: Series) -> list[Labels]:
+def _selected(selector: SeriesSelector, series: Series) -> list[Labels]:
     return [name for name in series.names() if _matches(selector, dict(name))]
 
 
-def _matches(selector: Selector, name: dict[str, str]) -> bool:
+def _matches(selector: SeriesSelector, name: dict[str, str]) -> bool:
     """Whether a series has the labels; one that it lacks is empty, and patterns cover the whole value."""
     for label, sign, expected in selector.matchers:
         value = name.get(label, "")
@@ -98,7 +105,7 @@ def _only(name: Labels, kept: Collection[str]) -> Labels:
 # -- functions
 
 
-def _call(node: Call, series: Series, time: float) -> float | Vector:
+def _call(node: FunctionCall, series: Series, time: float) -> float | Vector:
     if node.name == "time":
         return milliseconds(time) / 1000
     body = node.arguments[-1]
@@ -109,7 +116,7 @@ def _call(node: Call, series: Series, time: float) -> float | Vector:
         if isinstance(quantile, dict):
             raise MalformedInput("histogram_quantile takes a number first, such as 0.9")
         return _quantiles(quantile, _vector(body, series, time))
-    if not isinstance(body, Selector) or body.range_s is None:
+    if not isinstance(body, SeriesSelector) or body.range_s is None:
         raise MalformedInput(f"{node.name} takes a range such as name[5m]")
     result: Vector = {}
     for name in _selected(body, series):
@@ -122,7 +129,7 @@ def _call(node: Call, series: Series, time: float) -> float | Vector:
 
 def _certain_labels(node: Node) -> Labels:
     """Return the labels that an absent series would have had: those that the selector fixes."""
-    if not isinstance(node, Selector):
+    if not isinstance(node, SeriesSelector):
         return ()
     names = [label for label, _, _ in node.matchers]
     pairs = ((label, text) for label, sign, text in node.matchers if sign == "=" and names.count(label) == 1)
@@ -192,7 +199,7 @@ def _aggregate(node: Aggregation, vector: Vector) -> Vector:
     return {name: REDUCTIONS[node.name](values) for name, values in groups.items()}
 
 
-def _combine(node: Binary, left: float | Vector, right: float | Vector) -> float | Vector:
+def _combine(node: BinaryOperation, left: float | Vector, right: float | Vector) -> float | Vector:
     if isinstance(left, dict) and isinstance(right, dict):
         if node.operator in SET_OPERATORS:
             return _set_operation(node, left, right)
@@ -213,7 +220,7 @@ def _combine(node: Binary, left: float | Vector, right: float | Vector) -> float
     return result
 
 
-def _add(result: Vector, node: Binary, name: Labels, kept: float, sides: tuple[float, float]) -> None:
+def _add(result: Vector, node: BinaryOperation, name: Labels, kept: float, sides: tuple[float, float]) -> None:
     """Add what an operator gives for a pair: a comparison keeps the series' value, arithmetic drops its name."""
     if node.operator in ARITHMETIC:
         result[_without(name, NAME)] = ARITHMETIC[node.operator](*sides)
@@ -221,11 +228,11 @@ def _add(result: Vector, node: Binary, name: Labels, kept: float, sides: tuple[f
         result[name] = kept
 
 
-def _key(node: Binary, name: Labels) -> Labels:
+def _key(node: BinaryOperation, name: Labels) -> Labels:
     return _without(name, (*NAME, *node.ignoring)) if node.on is None else _only(name, node.on)
 
 
-def _set_operation(node: Binary, left: Vector, right: Vector) -> Vector:
+def _set_operation(node: BinaryOperation, left: Vector, right: Vector) -> Vector:
     on_left, on_right = {_key(node, name) for name in left}, {_key(node, name) for name in right}
     if node.operator == "or":
         return left | {name: value for name, value in right.items() if _key(node, name) not in on_left}
@@ -233,7 +240,7 @@ def _set_operation(node: Binary, left: Vector, right: Vector) -> Vector:
     return {name: value for name, value in left.items() if (_key(node, name) in on_right) is kept}
 
 
-def _joined(node: Binary, left: Vector, right: Vector) -> Vector:
+def _joined(node: BinaryOperation, left: Vector, right: Vector) -> Vector:
     """Join two vectors, one series to one. Raises `MalformedInput` where a series has several partners."""
     partners: dict[Labels, float] = {}
     for name, value in right.items():

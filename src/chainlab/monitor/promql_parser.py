@@ -1,7 +1,7 @@
 """Read PromQL, as much of it as the alert rules use; everything else is refused by its name.
 
     >>> parse_query('sum by (part) (rate(asked_total{part!="log"}[5m])) > 2')
-    Binary(operator='>', left=Aggregation(name='sum', ...), right=Number(value=2.0), on=None)
+    BinaryOperation(operator='>', left=Aggregation(name='sum', ...), right=NumberLiteral(value=2.0), on=None)
 
     number, time()                                      scalars
     name{label="…", label!="…", label=~"…", label!~"…"} series, now
@@ -22,7 +22,17 @@ from typing import Final, TypeAlias
 
 from chainlab.errors import MalformedInput
 
-__all__ = ["LONGEST_RANGE", "Aggregation", "Binary", "Call", "Node", "Number", "Selector", "parse_query", "seconds"]
+__all__ = [
+    "LONGEST_RANGE",
+    "Aggregation",
+    "BinaryOperation",
+    "FunctionCall",
+    "Node",
+    "NumberLiteral",
+    "SeriesSelector",
+    "parse_query",
+    "seconds",
+]
 
 TOKEN = re.compile(
     r"""\s*(?:
@@ -50,14 +60,14 @@ SUPPORTED = f"functions {', '.join(FUNCTIONS)}; {', '.join(AGGREGATIONS)}; + - *
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberLiteral:
     """A number."""
 
     value: float
 
 
 @dataclass(frozen=True)
-class Selector:
+class SeriesSelector:
     """The series with these labels; with a range, their samples of the last ``range_s`` seconds."""
 
     matchers: tuple[tuple[str, str, str], ...]  # label, operator, value; the metric's name is __name__
@@ -65,7 +75,7 @@ class Selector:
 
 
 @dataclass(frozen=True)
-class Call:
+class FunctionCall:
     """A function of `FUNCTIONS` with its arguments."""
 
     name: str
@@ -83,7 +93,7 @@ class Aggregation:
 
 
 @dataclass(frozen=True)
-class Binary:
+class BinaryOperation:
     """An operator of `BINDING` between two sides; ``on`` are the labels that two series must share.
 
     With ``ignoring`` they must share all others.
@@ -96,7 +106,7 @@ class Binary:
     ignoring: tuple[str, ...] = ()
 
 
-Node: TypeAlias = "Number | Selector | Call | Aggregation | Binary"
+Node: TypeAlias = "NumberLiteral | SeriesSelector | FunctionCall | Aggregation | BinaryOperation"
 
 
 @lru_cache(maxsize=512)
@@ -140,13 +150,13 @@ class _Parser:
             self._at += 1
             on, ignoring = self._matching()
             right = self._instant(self._expression(strength))
-            left = Binary(operator, self._instant(left), right, on, ignoring)
+            left = BinaryOperation(operator, self._instant(left), right, on, ignoring)
         if self._peek() in ("%", "^", "@") or self._peek().lower() == "offset":
             raise self._refusal(self._peek())
         return left
 
     def _instant(self, node: Node) -> Node:
-        if isinstance(node, Selector) and node.range_s is not None:
+        if isinstance(node, SeriesSelector) and node.range_s is not None:
             raise self._error("a range such as [5m] stands only within rate or increase")
         return node
 
@@ -166,13 +176,13 @@ class _Parser:
     def _operand(self) -> Node:
         kind, word = self._next()
         if word == "-":
-            return Binary("*", Number(-1.0), self._expression(BINDING["*"]))
+            return BinaryOperation("*", NumberLiteral(-1.0), self._expression(BINDING["*"]))
         if word == "(":
             node = self._expression(0)
             self._expect(")")
             return node
         if kind == "number":
-            return Number(float(word))
+            return NumberLiteral(float(word))
         if word == "{":
             self._at -= 1
             return self._selector("")
@@ -196,11 +206,11 @@ class _Parser:
         if len(arguments) != FUNCTIONS[name]:
             raise self._error(f"{name} takes {FUNCTIONS[name]} arguments, got {len(arguments)}")
         over_time = name in ("rate", "increase")
-        if any(isinstance(node, Selector) and bool(node.range_s) != over_time for node in arguments) or (
-            over_time and not isinstance(arguments[0], Selector)
+        if any(isinstance(node, SeriesSelector) and bool(node.range_s) != over_time for node in arguments) or (
+            over_time and not isinstance(arguments[0], SeriesSelector)
         ):
             raise self._error(f"{name} takes {'a range such as name[5m]' if over_time else 'no range'}")
-        return Call(name, tuple(arguments))
+        return FunctionCall(name, tuple(arguments))
 
     def _aggregation(self, name: str) -> Node:
         clause = self._clause()
@@ -245,7 +255,7 @@ class _Parser:
             if self._peek() == ":":
                 raise self._refusal("a subquery")
             self._expect("]")
-        return Selector(tuple(matchers), range_s)
+        return SeriesSelector(tuple(matchers), range_s)
 
     def _string(self) -> str:
         text = self._take("text", "a text in quotes")

@@ -22,7 +22,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from chainlab.errors import MalformedInput, Unavailable
-from chainlab.monitor.alerts import Alert, AlertBook, Notice
+from chainlab.monitor.alert_book import AlertBook
+from chainlab.monitor.alerts import Alert, Notice
 
 __all__ = ["Webhook", "webhook_document"]
 
