@@ -110,7 +110,7 @@ from chainlab.monitor.alerts import Signal
 book = AlertBook(Path(sys.argv[1]), now=lambda: "2026-05-08T02:00:00Z")
 for number in range(book.cursor() + 1, 10**6):
     subject = f"v{number % 7}"
-    book.record([Signal("r", "low", subject, "s", "a", (), book._now(), book._now(), (number,))], until=number)
+    book.record([Signal("r", "low", subject, "s", "a", (), book.now(), book.now(), (number,))], until=number)
     print(number, flush=True)
 """
 

@@ -44,7 +44,6 @@ ALLOWED: dict[str, str] = {
     "src/chainlab/monitor/logwatch/watch_list.py *": SHAPE,  # read by name, from the table of Fulcio's extensions
     "src/chainlab/monitor/alerts.py acknowledged_by": TEMPLATE,
     "src/chainlab/monitor/alerts.py resolved_by": TEMPLATE,
-    "src/chainlab/monitor/monitor.py notify": MONITORING,
     "* do_GET": FRAMEWORK,
     "* do_POST": FRAMEWORK,
     "* log_message": FRAMEWORK,

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import click
 
+from chainlab.cli.monitor_alerts import alerts
 from chainlab.cli.monitor_log import log
+from chainlab.cli.monitor_run import run
 from chainlab.cli.monitor_test import test
 
 __all__ = ["commands"]
 
 
 @click.group(
-    short_help="Watch logs, releases and what runs; measure detections.", epilog="Example: chainlab monitor log --once"
+    short_help="Watch logs, releases and what runs; measure detections.", epilog="Example: chainlab monitor run"
 )
 def monitor() -> None:
     """Watch what happens in your workspace, and in logs of others."""
 
 
+monitor.add_command(run)
+monitor.add_command(alerts)
 monitor.add_command(log)
 monitor.add_command(test)
 commands = [monitor]

@@ -1,6 +1,6 @@
 """The book of alerts: on disk, until somebody says what became of them.
 
-    book = AlertBook(workspace.path / "monitor" / "state.db", now=now)
+    book = AlertBook.of(workspace.path / "monitor", workspace.trust / "state.db")
     book.record([signal], until=120)       # a detection matched; every event up to number 120 was looked at
     book.acknowledge(1, by="Ana")          # somebody works on it
     book.resolve(1, by="Ana", reason="the night release that was announced")
@@ -15,14 +15,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from chainlab.database import SqliteStore
+from chainlab.clock import rfc3339, utc_now
+from chainlab.database import SqliteStore, connect
 from chainlab.errors import MalformedInput
+from chainlab.events import Events
 from chainlab.monitor.alerts import LEVELS, Alert, AlertList, Notice, Signal
 
-__all__ = ["AlertBook"]
+__all__ = ["STATE", "AlertBook"]
+
+STATE: Final = "state.db"  # in the monitor's folder
 
 MAX_REASON: Final = 1000  # characters
 MAX_NAME: Final = 100  # characters
@@ -81,9 +86,19 @@ class AlertBook(SqliteStore):
     """
 
     def __init__(self, database: Path, *, now: Callable[[], str]) -> None:
-        self._now = now
+        self.now = now
         database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         super().__init__(database, SCHEMA)
+
+    @classmethod
+    def of(cls, folder: Path, events_path: Path) -> AlertBook:
+        """Open the book in a monitor's folder; its times are those of the event log at ``events_path``."""
+
+        def now() -> str:
+            with closing(connect(events_path)) as connection:
+                return Events(connection).scenario_time or rfc3339(utc_now())
+
+        return cls(folder / STATE, now=now)
 
     # -- what the monitor writes
 
@@ -154,7 +169,7 @@ class AlertBook(SqliteStore):
                 json.dumps(signal.technique),
                 signal.first,
                 signal.last,
-                self._now(),
+                self.now(),
             ),
         ).fetchone()
         self._notify(row[0], "firing")
@@ -173,7 +188,7 @@ class AlertBook(SqliteStore):
                 raise MalformedInput(f"alert {id} is resolved", hint="list the open ones: chainlab monitor alerts")
             changed = self._connection.execute(
                 "UPDATE alerts SET acknowledged = ?, acknowledged_by = ? WHERE id = ? AND acknowledged IS NULL",
-                (self._now(), by.strip(), id),
+                (self.now(), by.strip(), id),
             ).rowcount
             if changed:
                 self._notify(id, "acknowledged")
@@ -195,13 +210,13 @@ class AlertBook(SqliteStore):
 
     def _resolve(self, id: int, by: str, reason: str) -> None:
         self._connection.execute(
-            "UPDATE alerts SET resolved = ?, resolved_by = ?, reason = ? WHERE id = ?", (self._now(), by, reason, id)
+            "UPDATE alerts SET resolved = ?, resolved_by = ?, reason = ? WHERE id = ?", (self.now(), by, reason, id)
         )
         self._notify(id, "resolved")
 
     def _notify(self, alert: int, state: str) -> None:
         self._connection.execute(
-            "INSERT INTO alert_notices (alert, state, time) VALUES (?, ?, ?)", (alert, state, self._now())
+            "INSERT INTO alert_notices (alert, state, time) VALUES (?, ?, ?)", (alert, state, self.now())
         )
 
     # -- what is read

@@ -85,10 +85,11 @@ class AlertList(Shown, list[Alert]):
     """Alerts, the most urgent first; shows itself as a table with what to do first about each."""
 
     def _display(self) -> Display:
-        """Show each alert's level, rule, subject, number of events, state and response."""
+        """Show each alert's number, level, rule, subject, number of events, state and response."""
         marks = {"firing": Mark("failed", "firing"), "acknowledged": Mark("waiting", "acknowledged")}
         rows = [
             (
+                str(alert.id),
                 alert.level,
                 alert.name,
                 alert.subject,
@@ -101,5 +102,5 @@ class AlertList(Shown, list[Alert]):
         ]
         firing = sum(alert.state == "firing" for alert in self)
         result = Mark("failed", f"{firing} firing") if firing else Mark("passed", "none firing")
-        columns = ("level", "rule", "about", "seen", "first seen", "state", "first thing to do")
+        columns = ("no.", "level", "rule", "about", "seen", "first seen", "state", "first thing to do")
         return Display(f"{len(self)} alert{'s' * (len(self) != 1)}", columns, rows, result)

@@ -23,12 +23,12 @@ from typing import Final, Generic, TypeVar
 
 from filelock import FileLock, Timeout
 
-from chainlab.clock import rfc3339, utc_now
+from chainlab.clock import rfc3339
 from chainlab.database import connect
 from chainlab.display import Cell, Display, Mark, Shown
 from chainlab.errors import ChainlabError, InUse
 from chainlab.events import Event, Events
-from chainlab.monitor.alert_book import AlertBook
+from chainlab.monitor.alert_book import STATE, AlertBook
 from chainlab.monitor.alert_rules import ActiveAlert, AlertEvaluation, load_alert_rules
 from chainlab.monitor.alerts import AlertList, Notice, Signal
 from chainlab.monitor.detections import Detection, Detections, load_detections
@@ -40,7 +40,7 @@ from chainlab.monitor.scrapes import JOB, Scrapes, read_exposition
 from chainlab.monitor.series import Labels, labels
 from chainlab.monitor.webhook import Webhook
 
-__all__ = ["MonitorLook", "Monitor"]
+__all__ = ["Monitor", "MonitorLook"]
 
 T = TypeVar("T")
 PATIENCE: Final = 60  # seconds to wait for another process's look
@@ -95,9 +95,9 @@ class Monitor:
         self._scrape = scrape
         self._guard = threading.Lock()
         self._webhook: Webhook | None = None
-        state = folder / "state.db"
+        state = folder / STATE
         with contextlib.ExitStack() as undo:  # in reverse, as far as it came
-            self.book = undo.enter_context(AlertBook(state, now=self._now))
+            self.book = undo.enter_context(AlertBook.of(folder, database_path))
             self._schedule = undo.enter_context(Schedule(state))
             self._scrapes = undo.enter_context(Scrapes(state))
             self.metrics = Metrics(database_path, self.book, self._schedule)
@@ -118,7 +118,7 @@ class Monitor:
         self._webhook = Webhook(url, self.book, link=link)
 
     def look(self) -> MonitorLook:
-        """MonitorLook once at everything that is due; returns what is new since the look before.
+        """Look once at everything that is due; returns what is new since the look before.
 
         What cannot be looked at is a problem of the look, and the rest goes on. Raises `InUse` when another process's
         look does not end.
@@ -148,11 +148,6 @@ class Monitor:
             raise InUse(
                 "another process looks at this workspace", hint="end the other `chainlab monitor run`"
             ) from error
-
-    def _now(self) -> str:
-        """Return scenario time while a drill goes on, else real time."""
-        with contextlib.closing(connect(self._database)) as connection:
-            return Events(connection).scenario_time or rfc3339(utc_now())
 
     # -- observers
 
@@ -188,14 +183,14 @@ class Monitor:
         for name, why in matches.failed.items():
             summary = f"{name} was not asked about events {new[0]} to {new[-1]}: {why}"
             ends = tuple(dict.fromkeys((new[0], new[-1])))
-            response = f"MonitorLook at these events yourself, and mend or simplify {rules[name].path.name}."
+            response = f"Look at these events yourself, and mend or simplify {rules[name].path.name}."
             moments = times[new[0]], times[new[-1]]
             signals.append(Signal(NOT_ASKED, "medium", name, summary, response, HYGIENE, *moments, ends))
         self.book.record(signals, until=new[-1])
         return len(new), [f"detection {name}: {why}" for name, why in matches.failed.items()]
 
     def _report_mistakes(self, loaded: Detections) -> None:
-        now = self._now()
+        now = self.book.now()
         broken: dict[str, Signal] = {}
         for mistake in loaded.mistakes:
             summary = f"{mistake.path.name} line {mistake.line}: {mistake.message}; the rule is not asked"
@@ -220,7 +215,7 @@ class Monitor:
         active = evaluation.step(series, now)
         self._scrapes.keep_pending(evaluation.since)
         firing = [self._metric_signal(alert) for alert in active if alert.firing]
-        text = self._now()
+        text = self.book.now()
         firing += [
             Signal(FAILING, "medium", name, f"{name}: {why}", "Mend the rule's query.", HYGIENE, text, text)
             for name, why in evaluation.problems.items()
@@ -230,7 +225,7 @@ class Monitor:
         yield from (f"alert rules: {mistake.message}" for mistake in loaded.mistakes)
 
     def _metric_signal(self, alert: ActiveAlert) -> Signal:
-        now = self._now()
+        now = self.book.now()
         since = rfc3339(datetime.fromtimestamp(alert.since, UTC))
         technique = (alert.annotation("technique"),) if alert.annotation("technique") else HYGIENE
         summary, response = alert.annotation("summary"), alert.annotation("response")

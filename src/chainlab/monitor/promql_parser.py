@@ -112,7 +112,7 @@ Node: TypeAlias = "NumberLiteral | SeriesSelector | FunctionCall | Aggregation |
 @lru_cache(maxsize=512)
 def parse_query(text: str) -> Node:
     """Read a query. Raises `MalformedInput`, which names what is not PromQL or not evaluated here."""
-    return _Parser(text).whole()
+    return _QueryParser(text).whole()
 
 
 def seconds(text: str) -> float:
@@ -123,7 +123,7 @@ def seconds(text: str) -> float:
     return sum(int(number) * UNITS[unit] for number, unit in parts)
 
 
-class _Parser:
+class _QueryParser:
     """The tokens of one query, read from left to right."""
 
     def __init__(self, text: str) -> None:
