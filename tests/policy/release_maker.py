@@ -126,21 +126,21 @@ class ReleaseMaker:
         self._signed: dict[tuple[bytes, str], bytes] = {}
         self._models: dict[tuple[bytes, str, str], bytes] = {}
         self._count = 0
-        self._parts: dict[tuple[str, tuple[str, ...]], ReleaseParts] = {}
+        self._parts: dict[tuple[str, tuple[str, ...], bytes], ReleaseParts] = {}
         for wheel in sorted((ROOT / "data/packages/wheels").glob("*.whl")):
             registry.index.publish(wheel, by=Credential("acme", frozenset({"packages:upload:*"})))
 
-    def parts(self, version: str = "v1.4.0", used: Iterable[str] = USED) -> ReleaseParts:
-        """A release as it should be; a copy, to be spoilt at will."""
-        key = (version, tuple(used))
+    def parts(self, version: str = "v1.4.0", used: Iterable[str] = USED, wheel: bytes = b"") -> ReleaseParts:
+        """A release as it should be; a copy, to be spoilt at will. Without ``wheel`` its wheel cannot be installed."""
+        key = (version, tuple(used), wheel)
         if key not in self._parts:
             self._parts[key] = self._new(*key)
         return copy.deepcopy(self._parts[key])
 
-    def _new(self, version: str, used: tuple[str, ...]) -> ReleaseParts:
+    def _new(self, version: str, used: tuple[str, ...], wheel: bytes) -> ReleaseParts:
         files = {
             "triage.onnx": MODEL.read_bytes(),
-            WHEEL: f"the wheel of {version}".encode(),
+            WHEEL: wheel or f"the wheel of {version}".encode(),
             LOCK: "".join(map(self.pin, used)).encode(),
         }
         annotations = {

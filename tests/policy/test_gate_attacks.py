@@ -482,18 +482,21 @@ import sys, time
 from pathlib import Path
 from types import SimpleNamespace
 from chainlab.deploy import prediction_service as services
-services.installation.install = lambda *_, **__: Path(sys.argv[1])
-services.model_served = lambda service: f"sha256:{'0' * 64}"
-services.Digest = SimpleNamespace(of=lambda data: f"sha256:{'0' * 64}")
+from chainlab.digests import Digest
+program, folder = map(Path, sys.argv[1:3])
+(folder / "venv/bin").mkdir(parents=True)
+(folder / "venv/bin/python").symlink_to(program)
+services.installation.install = lambda *_, **__: {}
+services.model_served = lambda service: str(Digest.of(b"a model"))
 release = SimpleNamespace(ending=lambda suffix: SimpleNamespace(name="triage.onnx"), read=lambda layer: b"a model")
 verified = SimpleNamespace(release=release, requirements=())
-print(services.start(verified, Path(sys.argv[2]), index="", wheels=None, tied=sys.argv[3] == "tied").pid, flush=True)
+print(services.start(verified, folder, index="", wheels=None, tied=sys.argv[3] == "tied").pid, flush=True)
 time.sleep(60)
 """
 IGNORING = """#!/bin/sh
 trap '' TERM
 echo http://127.0.0.1:9/predict
-echo $$ > "$0.pid"
+echo $$ > python.pid
 sleep 60
 """
 
@@ -512,7 +515,7 @@ def test_a_tied_service_ends_with_its_starter_when_that_is_killed_another_with_t
         assert starter.stdout is not None
         group = int(starter.stdout.readline())
         starter.kill()
-    pid = int((tmp_path / "python.pid").read_text())
+    pid = int((folder / "python.pid").read_text())
     try:
         end = time.monotonic() + 5
         while time.monotonic() < end and prediction_service._born(pid):

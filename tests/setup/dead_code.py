@@ -67,6 +67,7 @@ ALLOWED: dict[str, str] = {
     "* model_config": SETTING,  # pydantic
     "src/chainlab/evidence/predicate_types.py *": SHAPE,
     "src/chainlab/policy/policy.py _knows_its_signers": FRAMEWORK,  # pydantic
+    "src/chainlab/policy/policy.py connects": "the monitor asks for it by the name of the action",
     "data/platform/pypa/gh-action-pypi-publish/attest.py force_tlog_version": SETTING,
     "data/projects/triage-model/src/triage_model/train.py doc_string": SETTING,  # ONNX
     "* optionxform": SETTING,  # configparser
@@ -91,6 +92,9 @@ ALLOWED: dict[str, str] = {
     "src/chainlab/evidence/packages/wheel_against_source.py check_sdist": MONITORING,
     "src/chainlab/monitor/histories/benign.py TUNING": MONITORING,
     "src/chainlab/events.py verify": MONITORING,
+    "src/chainlab/monitor/runtime.py *": MONITORING,
+    "src/chainlab/monitor/reverification.py observe": MONITORING,
+    "src/chainlab/monitor/reverification.py every_s": MONITORING,
     "src/chainlab/evidence/sbom/merging.py merge": READERS,
     "src/chainlab/registry/index/package_index.py yank": DRILL,
     "src/chainlab/registry/index/package_index.py quarantine": DRILL,

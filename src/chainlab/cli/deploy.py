@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -13,6 +13,7 @@ from chainlab.errors import MalformedInput
 
 if TYPE_CHECKING:
     from chainlab.deploy.deployment import Deployed
+    from chainlab.world import World
 
 __all__ = ["commands"]
 
@@ -22,26 +23,32 @@ __all__ = ["commands"]
     epilog="""\b
 Examples: chainlab deploy oci/acme/triage-model/release@sha256:…
           chainlab deploy --promote oci/acme/triage-model/release@sha256:…
+          chainlab deploy --reverify
           chainlab deploy --stop""",
 )
 @click.argument("reference", required=False)
 @click.option("--promote", is_flag=True, help="First let the gate judge the release, and promote it to prod.")
+@click.option("--reverify", is_flag=True, help="Verify again what runs; go back where the policy says so.")
+@click.option("--restart", is_flag=True, help="Start the service again, from the files that are installed.")
 @click.option("--stop", is_flag=True, help="End the running service.")
 @click.option("--json", "as_json", is_flag=True, help="Print what runs as JSON.")
-def deploy(reference: str | None, promote: bool, stop: bool, as_json: bool) -> None:
+def deploy(
+    reference: str | None, promote: bool, reverify: bool, restart: bool, stop: bool, as_json: bool
+) -> None:  # fmt: skip
     """Run a release of prod as a service on this machine, until --stop.
 
     REFERENCE names the release by digest: oci/OWNER/REPOSITORY@sha256:…. The gate's signed summary and every byte are
     verified before it runs. Without REFERENCE, print what runs.
 
-    Exit status: 0 a release runs, 1 none runs or it was refused.
+    Exit status: 0 a release runs, 1 none runs or it was refused. With --reverify: 0 it verifies, 1 it does not.
     """
     from chainlab.deploy.promotion import NotPromoted
     from chainlab.workspace import learner_workspace
     from chainlab.world import World
 
-    if stop and reference:
-        raise MalformedInput("--stop takes no REFERENCE")
+    chosen = [name for name, given in (("--stop", stop), ("--restart", restart), ("--reverify", reverify)) if given]
+    if chosen and (reference or len(chosen) > 1):
+        raise MalformedInput(f"{chosen[0]} takes no REFERENCE, and no second option of its kind")
     if promote and not reference:
         raise MalformedInput("--promote needs a REFERENCE")
     with World(learner_workspace()) as world:
@@ -49,6 +56,10 @@ def deploy(reference: str | None, promote: bool, stop: bool, as_json: bool) -> N
             world.deployment.stop()
             echo("null" if as_json else "stopped: nothing is deployed now")
             return
+        if reverify:
+            _show_again(world, as_json)
+        if restart:
+            world.deployment.restart()
         if reference and promote:
             try:
                 decision = world.deployment.promote(reference)
@@ -83,6 +94,22 @@ def _show(deployed: Deployed | None, as_json: bool) -> None:
         echo(deployed.reference)
         echo(f"{deployed.service.url}/predict serves model {deployed.service.model}")
     sys.exit(0 if deployed else 1)
+
+
+def _show_again(world: World, as_json: bool) -> NoReturn:
+    """Verify again what runs, and print the answers; exit with 1 unless it verifies."""
+    from chainlab.monitor.reverification import ReverificationObserver
+
+    database = world.workspace.trust / "state.db"
+    observer = ReverificationObserver(
+        world.deployment, world.registry, world.trust, lambda: world.gate, database=database
+    )
+    result = observer.reverify()
+    if as_json:
+        echo_json(asdict(result) if result else None)
+    else:
+        echo(repr(result) if result else "nothing is deployed", lines=True)
+    sys.exit(0 if result and result.verified else 1)
 
 
 commands = [deploy, rollback]

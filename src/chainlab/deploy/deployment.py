@@ -9,7 +9,7 @@ and nothing is promoted without being archived.
 
 The old service ends only when the new one answers. A rollback deploys the previous digest and verifies it like any
 other, so a release that was quarantined since does not come back. ``deploy/state.json`` says what runs; each change is
-an event.
+an event. What was installed of a release that may not go on is kept in ``deploy/evidence``.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from chainlab import database
+from chainlab.clock import rfc3339, utc_now
 from chainlab.deploy import prediction_service, promotion
 from chainlab.deploy.admission import admit, fetch, pinned
 from chainlab.deploy.prediction_service import PredictionService
 from chainlab.deploy.promotion import NotPromoted, archive_release
 from chainlab.digests import Digest
-from chainlab.errors import InUse, MalformedInput, Refused, VerificationFailed
+from chainlab.errors import InUse, MalformedInput, Refused, Unavailable, VerificationFailed
 from chainlab.events import Events
 from chainlab.registry.registry import Registry
 from chainlab.storage import write_whole
@@ -44,6 +45,7 @@ __all__ = ["Deployed", "Deployment"]
 
 PATIENCE = 60  # seconds to wait for another deployment to end
 KEPT = 20  # releases in the history
+MARK = "refused.json"  # in an installation that is kept as evidence
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Deployment:
         self._archive = archive
         self._tied = tied
         self._releases = directory / "releases"
+        self.evidence = directory / "evidence"  # installations of refused releases, by the digest's first digits
 
     @property
     def current(self) -> Deployed | None:
@@ -108,15 +111,64 @@ class Deployment:
         with self._locked():
             return self._replace(reference, "deployed")
 
-    def rollback(self) -> Deployed:
-        """Return to the release that ran before the current one. Raises `Refused` (409) when there was none."""
+    def rollback(self, *, leaving: Deployed | None = None, why: str = "") -> Deployed:
+        """Return to the release that ran before the current one. Raises `Refused` (409) when there was none.
+
+        With ``leaving``, that release must not go on, for the reason ``why``. Earlier releases that do not verify now,
+        or that the gate would refuse now, are passed over, and what was installed of it is kept in ``evidence``, with
+        its reports. Raises `Refused` (409) when another release runs by now, or when none of the earlier ones verifies;
+        what runs then goes on.
+        """
         with self._locked():
             current, history = self._read()
+            if leaving is not None and current != leaving:
+                raise Refused(409, f"{leaving.reference} does not run any more", hint="look again")
             if current is None or len(history) < 2:
                 raise Refused(
                     409, "there is nothing to roll back to: no release ran before this one", hint="deploy a release"
                 )
-            return self._replace(history[-2], "rolledback")
+            if leaving is None:
+                return self._replace(history[-2], "rolledback", history[:-1])
+            self._mark(leaving, why)
+            reasons = []
+            for end in range(len(history) - 1, 0, -1):
+                if history[end - 1] == leaving.reference:
+                    continue
+                try:
+                    self._ask_gate(history[end - 1])
+                    return self._replace(history[end - 1], "rolledback", history[:end])
+                except (Refused, VerificationFailed) as error:
+                    reasons.append(f"{error.message}: {error.why}" if error.why else error.message)
+            raise Refused(
+                409,
+                "no release that ran before verifies now, so there is nothing to roll back to",
+                why="; ".join(reasons)[:1000],
+                hint="deploy a release that the gate allows, or stop the service: chainlab deploy --stop",
+            )
+
+    def restart(self) -> Deployed:
+        """Start the service of the current release again, from the files that are installed.
+
+        As after a crash or a reboot: nothing is installed anew, and nothing is compared. Raises `Refused` (409) when
+        nothing is deployed.
+        """
+        with self._locked():
+            current, history = self._read()
+            if current is None:
+                raise Refused(409, "nothing is deployed, so there is nothing to start again", hint="deploy a release")
+            service = prediction_service.restart(current.service, self.folder(current), tied=self._tied)
+            deployed = replace(current, service=service)
+            try:
+                self._write(deployed, history)
+            except BaseException:
+                prediction_service.stop(service)
+                raise
+            self._report("restarted", current.reference, {"model": service.model, "files": service.files})
+            return deployed
+
+    def folder(self, deployed: Deployed) -> Path:
+        """The folder of what was installed of a release."""
+        return self._releases / Path(deployed.service.folder or "unknown").name
 
     def stop(self) -> None:
         """End the running service; the history stays."""
@@ -130,11 +182,12 @@ class Deployment:
 
     # -- inside
 
-    def _replace(self, reference: str, kind: str) -> Deployed:
+    def _replace(self, reference: str, kind: str, history: list[str] | None = None) -> Deployed:
+        """Deploy a release in place of the current one; the history is ``history``, or ends with the release."""
         root = self._trust.config.trusted_root
         admitted = fetch(reference, self._registry, root, self._gate().policy())
         release = admitted.release
-        current, history = self._read()
+        current, before = self._read()
         self._releases.mkdir(exist_ok=True)
         # Install anew each time: files of an earlier installation may have been changed since.
         prefix = f"{release.digest.value.hex()[:16]}-"
@@ -145,10 +198,8 @@ class Deployment:
         except BaseException:
             prediction_service.remove(folder)
             raise
-        if kind == "rolledback":
-            history = history[:-1]  # the next rollback must not return to the release just left
-        elif not history or history[-1] != release.reference:
-            history = [*history, release.reference][-KEPT:]
+        if history is None:
+            history = before if before[-1:] == [release.reference] else [*before, release.reference][-KEPT:]
         deployed = Deployed(release.reference, service)
         try:
             # Installing takes seconds. Meanwhile a quarantine, a refusal or another policy may have come.
@@ -161,6 +212,7 @@ class Deployment:
         facts = {
             "artifact": str(release.artifact),
             "model": service.model,
+            "files": service.files,
             "summary": str(verdict.summary),
             "before": current.reference if current else None,
         }
@@ -172,6 +224,16 @@ class Deployment:
             self._clear(folder)
         return deployed
 
+    def _ask_gate(self, reference: str) -> None:
+        """Raise `Refused` when the gate would refuse a release now, `Unavailable` when it cannot judge."""
+        decision, facts = self._gate().preview(reference)
+        if decision.allowed:
+            return
+        first = decision.refusals[0]
+        if not facts:
+            raise Unavailable("the gate cannot judge an earlier release", why=first.message, hint=first.hint)
+        raise Refused(403, f"the gate would refuse {reference} now", why=first.message, hint=first.hint)
+
     def _wheel(self, digest: str) -> tuple[str, bytes]:
         """Return file name and bytes of a wheel of the index, by its SHA-256 (hex). Raises `VerificationFailed`."""
         expected = Digest.parse(f"sha256:{digest}")
@@ -181,10 +243,24 @@ class Deployment:
                 return file.filename, data
         raise VerificationFailed(f"the index has no file {expected} any more", hint="judge the release again")
 
+    def _mark(self, refused: Deployed, why: str) -> None:
+        """Mark an installation as evidence; a marked one is kept, even if this process is killed."""
+        document = {"reference": refused.reference, "why": why, "time": rfc3339(utc_now())}
+        write_whole(self.folder(refused) / MARK, json.dumps(document | asdict(refused), indent=1) + "\n", durable=True)
+
     def _clear(self, kept: Path | None = None) -> None:
-        """Remove earlier installations, and end services that a killed deployment left running."""
+        """Remove earlier installations, and end services that a killed deployment left running.
+
+        A marked installation moves to ``evidence``.
+        """
         for folder in self._releases.iterdir() if self._releases.exists() else ():
-            if folder != kept:
+            if folder == kept:
+                continue
+            if (folder / MARK).exists():
+                prediction_service.end(folder)
+                self.evidence.mkdir(exist_ok=True)
+                folder.rename(self.evidence / folder.name)
+            else:
                 prediction_service.remove(folder)
 
     def _read(self) -> tuple[Deployed | None, list[str]]:

@@ -1,6 +1,6 @@
 """Installation: the Python environment of a prediction service, installed and then compared file by file.
 
-    python = install(requirements, wheel, folder, index="http://127.0.0.1:8000/simple/", wheels=wheels)
+    files = install(requirements, wheel, folder, index="http://127.0.0.1:8000/simple/", wheels=wheels)
 
 The installer never sees the release's lock. The deployment writes the requirements itself: ``name==version`` with the
 SHA-256 of files that the jobs of the release were served. There is one index; nothing is resolved, built or compiled.
@@ -77,11 +77,12 @@ def install(
     *,
     index: str,
     wheels: Callable[[str], tuple[str, bytes]],
-) -> Path:
-    """Install the requirements and the release's ``own`` wheel into ``folder``; returns the environment's Python.
+) -> dict[str, str]:
+    """Install the requirements and the release's ``own`` wheel into ``folder``.
 
-    That Python has not started yet. ``wheels`` returns file name and bytes for a digest (hex). Raises `Unavailable`
-    when the installation fails, `VerificationFailed` when a file differs from what was requested.
+    Returns the `fingerprints` of the environment, whose Python has not started yet. ``wheels`` returns file name and
+    bytes for a digest (hex). Raises `Unavailable` when the installation fails, `VerificationFailed` when a file differs
+    from what was requested.
     """
     venv = folder / "venv"
     wheel = folder / own[0]
@@ -98,8 +99,7 @@ def install(
     python = venv / "bin" / "python"
     _uv(folder, "pip", "install", "--python", str(python), *options, "--index-url", index, "-r", str(listing))
     (venv / ".lock").unlink(missing_ok=True)  # uv's own, empty
-    compare(venv, before, requirements, own, wheels)
-    return python
+    return compare(venv, before, requirements, own, wheels)
 
 
 def compare(
@@ -108,11 +108,11 @@ def compare(
     requirements: Sequence[Requirement],
     own: tuple[str, bytes],
     wheels: Callable[[str], tuple[str, bytes]],
-) -> None:
+) -> dict[str, str]:
     """Compare every file of an environment with the requested wheels; starts none of its programs.
 
-    ``before`` has the `fingerprints` of the environment while it was empty. Raises `VerificationFailed` with the first
-    file that is missing, changed or belongs to no wheel.
+    ``before`` has the `fingerprints` of the environment while it was empty; returns those of now. Raises
+    `VerificationFailed` with the first file that is missing, changed or belongs to no wheel.
     """
     after = fingerprints(venv)
     site = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
@@ -147,6 +147,7 @@ def compare(
             )
     if gone := sorted(set(before) - set(after)):
         raise VerificationFailed(f"the environment has lost {gone[0]}")
+    return after
 
 
 def fingerprints(folder: Path) -> dict[str, str]:

@@ -5,8 +5,12 @@
     stop(service)
 
 The environment holds the release's wheel, and the files that its lock pins and its jobs were served; nothing else
-(`installation`). The process gets its own environment variables, without a way to the network. A tied service ends with
-the process that started it, even if that is killed.
+(`installation`). The process gets its own environment variables, without a way to the network. It starts under an audit
+hook, which reports what it does (`audit_hook`). A tied service ends with the process that started it, even if that is
+killed.
+
+    FOLDER/files.json         every installed file with its digest, as compared with the wheels; the model too
+    FOLDER/behaviour.jsonl    the audit hook's report
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from chainlab.deploy import installation
@@ -31,16 +35,30 @@ from chainlab.deploy.admission import AdmittedRelease
 from chainlab.digests import Digest
 from chainlab.errors import Unavailable, VerificationFailed
 
-__all__ = ["PredictionService", "model_served", "remove", "start", "stop"]
+__all__ = [
+    "BEHAVIOUR",
+    "PredictionService",
+    "changed_files",
+    "end",
+    "model_served",
+    "remove",
+    "restart",
+    "start",
+    "stop",
+]
 
 PATIENCE = 30  # seconds to wait until it answers
 ANSWER = 3  # seconds to wait for one answer
 GRACE = 5  # seconds to end after a signal
 URL = re.compile(r"http://127\.0\.0\.1:[0-9]{1,5}")
 MODULE = "triage_model.serve"
+VENV = "venv"  # the environment's folder
 NOWHERE = "http://127.0.0.1:0"  # before the service has printed its address
 PROCESS_FILE = "process.json"  # in its folder: which process was started there
+FILES = "files.json"
+BEHAVIOUR = "behaviour.jsonl"
 DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
+AUDIT_HOOK = Path(__file__).with_name("audit_hook.py")
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}  # services that this process started, by PID
 
 
@@ -52,6 +70,8 @@ class PredictionService:
     pid: int
     model: str  # digest of the model's file
     born: str = ""  # when the process began, as the system prints it; PID and beginning identify one process
+    folder: str = ""  # the name of its installation
+    files: str = ""  # digest of the list of its files
 
     def __post_init__(self) -> None:
         if type(self.pid) is not int or self.pid < 2:
@@ -69,14 +89,67 @@ def start(
     """
     release = admitted.release
     layer, wheel = release.ending(".onnx"), release.ending(".whl")
-    name, model = layer.name, release.read(layer)
+    model = release.read(layer)
     own = wheel.name, release.read(wheel)
-    python = installation.install(admitted.requirements, own, folder, index=index, wheels=wheels)
-    (folder / name).write_bytes(model)
+    files = installation.install(admitted.requirements, own, folder, index=index, wheels=wheels)
+    (folder / layer.name).write_bytes(model)
+    listing = {f"{VENV}/{path}": fingerprint for path, fingerprint in files.items()}
+    listing[layer.name] = f"file {Digest.of(model).value.hex()}"
+    text = json.dumps(listing, indent=0, sort_keys=True)
+    (folder / FILES).write_text(text, encoding="utf-8")
+    expected = PredictionService(
+        NOWHERE, os.getpid(), str(Digest.of(model)), folder=folder.name, files=str(Digest.of(text.encode()))
+    )
+    return _run(expected, folder, layer.name, tied=tied)
+
+
+def restart(service: PredictionService, folder: Path, *, tied: bool) -> PredictionService:
+    """End a service and start it again from the files in its folder; compares nothing (`changed_files` does).
+
+    Raises as `start`.
+    """
+    stop(service)
+    [name] = [path for path in _listing(service, folder) if not path.startswith(f"{VENV}/")]
+    return _run(service, folder, name, tied=tied)
+
+
+def changed_files(service: PredictionService, folder: Path) -> list[str]:
+    """Return the files of an installation that are missing, changed or additional, as ``added lib/x.pth``.
+
+    Raises `VerificationFailed` when the list of its files is not the one that was written when it was installed.
+    """
+    before = _listing(service, folder)
+    after = {f"{VENV}/{path}": fingerprint for path, fingerprint in installation.fingerprints(folder / VENV).items()}
+    for path in before:
+        if not path.startswith(f"{VENV}/") and (folder / path).is_file():
+            after[path] = f"file {Digest.of_file(folder / path).value.hex()}"
+    words = {(True, True): "changed", (True, False): "missing", (False, True): "added"}
+    paths = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    return [f"{words[path in before, path in after]} {path}" for path in paths]
+
+
+def _listing(service: PredictionService, folder: Path) -> dict[str, str]:
+    try:
+        text = (folder / FILES).read_bytes()
+    except OSError as error:
+        raise VerificationFailed("the list of the installed files is gone", why=str(error)) from error
+    if str(Digest.of(text)) != service.files:
+        raise VerificationFailed(
+            "the list of the installed files is not the one that was written when they were installed",
+            hint="keep the folder, and find out who can write to it",
+        )
+    listing: dict[str, str] = json.loads(text)
+    return listing
+
+
+def _run(expected: PredictionService, folder: Path, name: str, *, tied: bool) -> PredictionService:
+    """Start the service of an installation; ``expected`` has its model, folder and files."""
     wrapper = [sys.executable, "-I", str(DIE_WITH_PARENT)] if tied else []
+    python = [str(folder / VENV / "bin" / "python"), "-I", "-S", "-B"]
+    hook = [str(AUDIT_HOOK), BEHAVIOUR, FILES, name]
     with (folder / "service.log").open("wb") as log:
         process = subprocess.Popen(
-            [*wrapper, str(python), "-I", "-m", MODULE, name, "--port", "0"],
+            [*wrapper, *python, *hook, MODULE, name, "--port", "0"],
             cwd=folder,
             env=installation.variables(folder),
             stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
@@ -84,20 +157,22 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    record = {"url": NOWHERE, "pid": process.pid, "model": "", "born": _born(process.pid)}
+    service = replace(expected, url=NOWHERE, pid=process.pid, born=_born(process.pid))
     try:
-        (folder / PROCESS_FILE).write_text(json.dumps(record), encoding="utf-8")
-        service = PredictionService(_address(process, folder / "service.log"), process.pid, "")
-        served, expected = model_served(service), str(Digest.of(model))
-        if served != expected:
-            raise VerificationFailed(f"the service serves the model {served}, expected {expected}")
+        (folder / PROCESS_FILE).write_text(json.dumps(asdict(replace(service, model=""))), encoding="utf-8")
+        service = replace(service, url=_address(process, folder / "service.log"))
+        served = model_served(service)
+        if served != expected.model:
+            raise VerificationFailed(f"the service serves the model {served}, expected {expected.model}")
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
         raise
     _CHILDREN[process.pid] = process
-    return replace(service, model=expected, born=_born(process.pid))
+    return replace(service, born=_born(process.pid))
 
 
 def stop(service: PredictionService) -> None:
@@ -105,6 +180,13 @@ def stop(service: PredictionService) -> None:
     child = _CHILDREN.pop(service.pid, None)
     if child is None and not _is_running(service):
         return
+    with contextlib.ExitStack() as opened:
+        if child is not None and child.stdin is not None:
+            opened.enter_context(child.stdin)
+        _signal(service, child)
+
+
+def _signal(service: PredictionService, child: subprocess.Popen[bytes] | None) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(service.pid, number)
@@ -115,10 +197,15 @@ def stop(service: PredictionService) -> None:
             time.sleep(0.02)
 
 
-def remove(folder: Path) -> None:
-    """Remove a service's folder. Ends the process that was started there, in case its starter was killed."""
+def end(folder: Path) -> None:
+    """End the process that was started in a service's folder, in case its starter was killed."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         stop(PredictionService(**json.loads((folder / PROCESS_FILE).read_text(encoding="utf-8"))))
+
+
+def remove(folder: Path) -> None:
+    """Remove a service's folder; ends the process that was started there."""
+    end(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +168,17 @@ class Gate:
             self._report("answered", release, {**event_data(decision, release, rules, seconds), "recorded": record})
         return decision
 
+    def preview(self, reference: str, policy: str = "release") -> tuple[Decision, dict[str, Any]]:
+        """Return how `judge` would decide now, and the facts; nothing is signed or kept.
+
+        The facts are empty when they could not be collected; then the check `gate` says why. Raises as `judge`.
+        """
+        rules = self.policy(policy)
+        release = self._registry.release(reference)
+        with QUEUE.turn():
+            collected, decision = self._decide(release, rules)
+        return decision, dict(parse_json(collected.facts, "the facts")) if collected.facts else {}
+
     def facts(self, reference: str, policy: str = "release") -> dict[str, Any]:
         """Return the facts document of a release, to write a rule or see why one refused. Raises as `judge`."""
         rules = self.policy(policy)
@@ -186,6 +197,31 @@ class Gate:
         self._registry.report(f"gate.{kind}", source="/gate", subject=str(release.digest), data=facts)
 
     def _judge(self, release: Release, rules: Policy, *, record: bool) -> Decision:
+        collected, decision = self._decide(release, rules)
+        try:
+            statement = vsa.build(
+                release.digest,
+                release.resource,
+                allowed=decision.allowed,
+                level=rules.read.level,
+                policy=rules.name,
+                policy_digest=rules.digest,
+                inputs=collected.inputs,
+                at=decision.at,
+                facts=decision.facts,
+            )
+            bundle = vsa.sign(statement, self._trust)
+            if record:
+                self._record(release, collected, bundle)
+        except Exception as error:  # without a summary nothing is deployed: say so here
+            reason = error.message if isinstance(error, ChainlabError) else type(error).__name__
+            hint = "start the services: chainlab start"
+            failed = Check("summary", "refused", f"the verdict was not recorded: {reason}", hint)
+            return replace(decision, checks=(*decision.checks, failed), allowed=False)
+        return replace(decision, bundle=bundle)
+
+    def _decide(self, release: Release, rules: Policy) -> tuple[CollectedFacts, Decision]:
+        """Collect the facts and evaluate the rules; whatever fails is a refusal."""
         at = self._clock()
         collected = CollectedFacts(b"", ())
         try:
@@ -197,37 +233,8 @@ class Gate:
             checks = [_failed(error)]
         allowed = bool(checks) and not any(check.result == "refused" for check in checks)
         facts = Digest.of(collected.facts) if collected.facts else None
-        bundle = b""
-        try:
-            statement = vsa.build(
-                release.digest,
-                release.resource,
-                allowed=allowed,
-                level=rules.read.level,
-                policy=rules.name,
-                policy_digest=rules.digest,
-                inputs=collected.inputs,
-                at=at,
-                facts=facts,
-            )
-            bundle = vsa.sign(statement, self._trust)
-            if record:
-                self._record(release, collected, bundle)
-        except Exception as error:  # without a summary nothing is deployed: say so here
-            reason = error.message if isinstance(error, ChainlabError) else type(error).__name__
-            hint = "start the services: chainlab start"
-            checks.append(Check("summary", "refused", f"the verdict was not recorded: {reason}", hint))
-            allowed, bundle = False, b""
-        return Decision(
-            release.reference,
-            release.digest,
-            rules.name,
-            rules.digest,
-            tuple(checks),
-            allowed,
-            at,
-            bundle,
-            facts,
+        return collected, Decision(
+            release.reference, release.digest, rules.name, rules.digest, tuple(checks), allowed, at, facts=facts
         )
 
     def _collect(self, release: Release, rules: Policy, at: datetime) -> CollectedFacts:

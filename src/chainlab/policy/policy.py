@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -29,7 +29,7 @@ from chainlab.errors import MalformedInput
 from chainlab.evidence.verifying import Signer
 from chainlab.shapes import Many, Shape, Text
 
-__all__ = ["Policy", "PolicyExpectations", "Statements"]
+__all__ = ["Behaviour", "Policy", "PolicyExpectations", "Statements"]
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
@@ -61,6 +61,25 @@ class _VulnerabilityRules(Shape):
     vex_days: Annotated[float, Field(ge=0, le=36_500)] = 90  # how long a VEX counts
 
 
+class Behaviour(Shape):
+    """What a release may do while it runs, besides reading its own attested files and Python's library.
+
+    Each entry is a target as the audit hook reports it, or a pattern of `fnmatch`.
+    """
+
+    listens: Annotated[int, Field(ge=0, le=1000)] = 0  # sockets on loopback
+    processes: Many[Text] = ()
+    connects: Many[Text] = ()
+    reads: Many[Text] = ()
+    writes: Many[Text] = ()
+    code: Many[Text] = ()
+    loads: Many[Text] = ()
+
+
+class _Reverification(Shape):
+    rolls_back: Many[Literal["revoked", "advisory", "bytes", "runtime"]] = ()
+
+
 class PolicyExpectations(Shape):
     """The part of a policy that Python reads; the rules read all of it."""
 
@@ -71,6 +90,8 @@ class PolicyExpectations(Shape):
     release: _Release = _Release()
     model: _Model = _Model()
     vulnerabilities: _VulnerabilityRules = _VulnerabilityRules()
+    behaviour: Behaviour = Behaviour()
+    reverification: _Reverification = _Reverification()
 
     @model_validator(mode="after")
     def _knows_its_signers(self) -> PolicyExpectations:
