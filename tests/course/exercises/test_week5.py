@@ -250,7 +250,7 @@ HALF_RIGHT = {
     "waits longer than five minutes": ("5.6", "an exporter that is down", ("for: 2m", "for: 6m")),
     "counts over half an hour": ("5.6", "failures that end", ("[10m]", "[30m]")),
     "asks for the gate alone": ("5.6", "one of two is gone", (' or absent(up{job="service"})', "")),
-    "calls for two failures": ("5.6", "failures that trickle", ("> 3", "> 1")),
+    "calls for two failures": ("5.6", "failures that trickle", ("> 3", "> 1.5")),
     "has no patience": (
         "5.7",
         "a gate that does not answer",
