@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from chainlab.cli import monitor_test
 from chainlab.cli.monitor import monitor
+from chainlab.course.authoring import detection_figures
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Short histories, and a workspace of our own; returns the folder of the learner's rules."""
-    monkeypatch.setattr(monitor_test, "PUBLICATIONS", 400)
-    monkeypatch.setattr(monitor_test, "ATTACKS", 8)
+    for name, value in {"ORGANISATIONS": 2, "PUBLICATIONS": 300, "ATTACKS": 4}.items():
+        monkeypatch.setattr(detection_figures, name, value)
     monkeypatch.setenv("CHAINLAB_WORKSPACE", str(tmp_path))
     folder = tmp_path / "desk" / "detections"
     folder.mkdir(parents=True)

@@ -194,3 +194,12 @@ def test_a_hostile_rule_is_read_or_refused_in_time(tmp_path: Path, text: str) ->
     loaded = load(tmp_path, text)
     assert len(loaded) + len(loaded.mistakes) >= 1
     assert time.perf_counter() - began < 5
+
+
+def test_the_rules_of_the_guide_have_no_mistake(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "detections.md").read_text()
+    rules = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    for number, text in enumerate(rules):
+        (tmp_path / f"rule_{number}.yml").write_text(text)
+    loaded = load_detections(tmp_path)
+    assert (len(loaded), loaded.mistakes) == (2, ())
