@@ -316,3 +316,23 @@ def test_entries_of_several_threads_get_places_of_their_own(fresh: Server, fresh
             [base64.b64decode(hash) for hash in proof["hashes"]],
             base64.b64decode(proof["rootHash"]),
         )
+
+
+def test_log_v1_answers_up_to_ten_entries_at_once(alice: Signer, http: httpx.Client) -> None:
+    for number in range(3):
+        assert http.post("/api/v1/log/entries", json=alice.hashedrekord_v1(b"at once %d" % number)).status_code == 201
+    size = http.get("/api/v1/log").json()["treeSize"]
+    wanted = [size - 1, 0, size - 3]
+    answer = http.post("/api/v1/log/entries/retrieve", json={"logIndexes": wanted}).json()
+    assert [next(iter(each.values()))["logIndex"] for each in answer] == wanted
+    alone = http.get(f"/api/v1/log/entries?logIndex={size - 1}").json()
+    assert [entry["body"] for entry in answer[0].values()] == [entry["body"] for entry in alone.values()]
+    for indexes, status in (([], 400), ([0] * 11, 400), (["0"], 400), ([-1], 400), ([True], 400), ([size], 404)):
+        assert http.post("/api/v1/log/entries/retrieve", json={"logIndexes": indexes}).status_code == status
+
+
+def test_log_v1_proves_the_growth_of_its_own_tree_alone(http: httpx.Client) -> None:
+    tree = http.get("/api/v1/log").json()["treeID"]
+    size = http.get("/api/v1/log").json()["treeSize"]
+    assert http.get(f"/api/v1/log/proof?lastSize={size}&treeID={tree}").status_code == 200
+    assert http.get(f"/api/v1/log/proof?lastSize={size}&treeID=7").status_code == 404

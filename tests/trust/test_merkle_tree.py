@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from chainlab.errors import MalformedInput
 from chainlab.trust.merkle import (
+    Frontier,
     MerkleTree,
     leaf_hash,
     node_hash,
@@ -213,3 +214,20 @@ def test_no_root_of_a_tree_that_is_not_there() -> None:
     for size in (-1, LARGEST + 1):
         with pytest.raises(MalformedInput):
             TREE.root(size)
+
+
+@given(st.integers(0, LARGEST), st.integers(0, LARGEST))
+def test_an_edge_grows_into_the_tree_that_it_is_the_edge_of(start: int, stop: int) -> None:
+    start, stop = sorted((start, stop))
+    frontier = TREE.frontier(start)
+    assert frontier.root() == ROOTS[start]
+    for index in range(start, stop):
+        frontier.append(TREE.hashes(0, index, index + 1))
+    assert (frontier.size, frontier.root(), frontier.hashes) == (stop, ROOTS[stop], TREE.frontier(stop).hashes)
+
+
+@given(st.integers(1, LARGEST), st.data())
+def test_an_inclusion_proof_holds_the_edge_of_the_tree_before_it(size: int, data: st.DataObject) -> None:
+    index = data.draw(st.integers(0, size - 1))
+    path, leaf = TREE.inclusion(index, size), TREE.hashes(0, index, index + 1)
+    assert Frontier.from_inclusion(leaf, index, size, path).hashes == TREE.frontier(index + 1).hashes

@@ -16,7 +16,7 @@ from asn1crypto.core import UTF8String
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-__all__ = ["claims_of", "signer_of"]
+__all__ = ["claims_of", "name_of", "signer_of"]
 
 CLAIMS = "1.3.6.1.4.1.57264.1."  # Fulcio's extensions
 ISSUER = 8
@@ -42,14 +42,25 @@ def claims_of(certificate: Certificate) -> dict[int, str]:
     return claims
 
 
+def name_of(certificate: Certificate) -> str:
+    """The one name in a certificate, an email address or a URI; empty when there is none, or more than one."""
+    names = _names(certificate) or []
+    return names[0] if len(names) == 1 else ""
+
+
 def signer_of(certificate: Certificate) -> tuple[str, str]:
-    """The one name in a certificate, an email address or a URI, and the identity's issuer; each empty when missing."""
+    """The one name in a certificate (`name_of`) and the identity's issuer; each empty when missing."""
+    if _names(certificate) is None:
+        return "", ""
+    return name_of(certificate), claims_of(certificate).get(ISSUER, "")
+
+
+def _names(certificate: Certificate) -> list[str] | None:
+    """List the certificate's names, "" for one of another kind; None when they cannot be read."""
     from cryptography import x509
 
     try:
         names = list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, *UNREADABLE):
-        return "", ""
-    values = [name.value for name in names if isinstance(name, x509.RFC822Name | x509.UniformResourceIdentifier)]
-    name = values[0] if len(values) == len(names) == 1 else ""
-    return name, claims_of(certificate).get(ISSUER, "")
+        return None
+    return [name.value if isinstance(name, x509.RFC822Name | x509.UniformResourceIdentifier) else "" for name in names]

@@ -71,13 +71,14 @@ class LogWatch:
 
 def kit_sources(trust: Trust, version: LogVersion | None = None) -> list[LogSource]:
     """Return the logs of a running instance, with the keys of its trusted root. Raises `Unavailable`."""
+    url = trust.url
     try:
         document = wire.json_object((trust.directory / "trusted_root.json").read_bytes())
     except OSError as error:
         raise Unavailable(
             f"cannot read the trusted root of {trust.directory}", why=str(error), hint="start it: chainlab start"
         ) from error
-    return sources_in(document, trust.url, version)
+    return sources_in(document, url, version)
 
 
 def state_path(workspace: Workspace) -> Path:

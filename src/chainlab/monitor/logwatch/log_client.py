@@ -39,6 +39,7 @@ class LogClient:
             )
         self._prefix = parts.path
         self._seconds = seconds
+        self._socket: socket.socket | None = None
         self._connection = (
             http.client.HTTPSConnection(host, port, timeout=seconds, context=ssl.create_default_context())
             if parts.scheme == "https"
@@ -76,8 +77,9 @@ class LogClient:
         with self._deadline() as expired:
             try:
                 self._connection.request(method, self._prefix + path, body, headers)
-                response = self._connection.getresponse()
-                data = self._read(response, path, limit)
+                self._socket = self._connection.sock  # a response with Connection: close takes it away
+                with contextlib.closing(self._connection.getresponse()) as response:
+                    data = self._read(response, path, limit)
                 whole = not expired.is_set()
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 if expired.is_set():
@@ -107,7 +109,6 @@ class LogClient:
                 raise self._silent(path, f"the answer is longer than {limit} bytes")
         if response.length:  # what Content-Length still promises
             raise self._silent(path, "the answer ended early")
-        response.close()  # the connection stays open for the next request
         return bytes(data)
 
     @contextlib.contextmanager
@@ -117,8 +118,10 @@ class LogClient:
 
         def cut() -> None:
             expired.set()
-            with contextlib.suppress(OSError, AttributeError):
-                self._connection.sock.shutdown(socket.SHUT_RDWR)
+            for open_socket in (self._connection.sock, self._socket):
+                if open_socket is not None:
+                    with contextlib.suppress(OSError):
+                        open_socket.shutdown(socket.SHUT_RDWR)
 
         timer = threading.Timer(self._seconds, cut)
         timer.daemon = True
@@ -138,6 +141,7 @@ class LogClient:
     def close(self) -> None:
         """Close the connection; the next request opens a new one."""
         self._connection.close()
+        self._socket = None
 
     def __enter__(self) -> Self:
         return self

@@ -22,7 +22,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from chainlab.errors import MalformedInput
-from chainlab.evidence.certificates import claims_of, signer_of
+from chainlab.evidence.certificates import claims_of, name_of
 from chainlab.monitor.logwatch.entry_signers import load_certificate
 from chainlab.shapes import Many, Shape
 
@@ -126,7 +126,7 @@ class WatchList(Shape, extra="forbid"):
         loaded = load_certificate(certificate)
         claims = claims_of(loaded)
         signer = {name: claims[number] for number, name in ATTRIBUTES.items() if number in claims}
-        signer["identity"], _ = signer_of(loaded)
+        signer["identity"] = name_of(loaded)
         matching = [watch for watch in self.watch if watch.match(signer)]
         if not matching:
             return None
