@@ -40,6 +40,7 @@ from chainlab.event_types import EVENT_TYPES
 from chainlab.events import PREFIX
 from chainlab.evidence.certificates import signer_of
 from chainlab.evidence.statements import MODEL_SIGNATURE, PROVENANCE, SBOM, SUMMARY, Statement
+from chainlab.monitor.inspection import Inspection
 from chainlab.policy import vsa
 from chainlab.policy.gate import Gate
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
@@ -508,6 +509,30 @@ def verified(trust: Trust, file: Path, folder: Path, identity: str, issuer: str)
     words += ["verify", "identity", "--bundle", str(folder / "bundle.json")]
     words += ["--cert-identity", identity, "--cert-oidc-issuer", issuer, str(file)]
     return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def test_a_release_is_inspected_its_wheel_against_its_commit_and_its_sbom_against_the_one_before(
+    released: Released,
+) -> None:
+    world, digest = released.world, released.run.produced["triage_model-1.4.0-py3-none-any.whl"]
+    reference = another(released, "inspected")
+    world.registry.report(
+        "gate.answered",
+        source="/gate",
+        subject=str(pinned(reference)[1]),
+        data={"reference": reference, "allowed": True},
+    )
+    state = world.workspace.trust / "state.db"
+    Inspection(state, world.registry, world.platform.repositories, lambda: world.gate, world.trust).observe()
+    events = list(world.registry.events.read())
+    inspected = {e.subject: e.data for e in events if e.is_of("artifact.inspected")}
+    wheel = inspected.pop(digest)
+    assert (wheel["compared"], wheel["new_files"], wheel["changed_files"]) == (True, [], [])
+    assert {data["why"] for data in inspected.values()} == {"no run and no identity token names its source"}
+    first, second = (e.data for e in events if e.is_of("dependencies.compared"))
+    assert (first["compared"], first["why"], first["before"]) == (False, "it is the first release", None)
+    assert second["why"] is None
+    assert (second["compared"], second["added"], second["changed"]) == (True, [], [])
 
 
 def test_every_event_has_a_declared_type_and_declared_fields(released: Released, tmp_path: Path) -> None:

@@ -39,7 +39,6 @@ ALLOWED: dict[str, str] = {
     "src/chainlab/monitor/detections.py *": MONITORING,
     "src/chainlab/monitor/matching.py *": MONITORING,
     "src/chainlab/event_types/event_type.py *": MONITORING,
-    "src/chainlab/monitor/observers.py *": MONITORING,
     "src/chainlab/monitor/logwatch/kit_logs.py *": MONITORING,
     "src/chainlab/monitor/logwatch/watch_list.py *": SHAPE,  # read by name, from the table of Fulcio's extensions
     "src/chainlab/monitor/alerts.py acknowledged_by": TEMPLATE,
@@ -88,10 +87,7 @@ ALLOWED: dict[str, str] = {
     "src/chainlab/course/exercises/week2/ex4_permissions.py pull_image": STEP,
     "src/chainlab/course/exercises/week2/ex4_permissions.py list_pulls": STEP,
     "lessons/03_sbom_lab.py *_figure": FIGURE,
-    "src/chainlab/evidence/packages/wheel_against_source.py check_wheel": MONITORING,
-    "src/chainlab/evidence/packages/wheel_against_source.py check_sdist": MONITORING,
     "src/chainlab/monitor/histories/benign.py TUNING": MONITORING,
-    "src/chainlab/events.py verify": MONITORING,
     "src/chainlab/monitor/runtime.py *": MONITORING,
     "src/chainlab/monitor/reverification.py observe": MONITORING,
     "src/chainlab/monitor/reverification.py every_s": MONITORING,

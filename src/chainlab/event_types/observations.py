@@ -17,11 +17,14 @@ OBSERVATIONS: Mapping[str, EventType] = {
         {
             "project": "the project",
             "version": "the version",
+            "file": "the file's name",
             "compared": "whether there was a source to compare with",
             "why": "why it was not compared",
-            "new_files": "files that the source does not have",
-            "startup_files": "those among them that every start of Python runs",
-            "changed_files": "files that differ from the source",
+            "new_files": "files that the source does not have; null when not compared",
+            "startup_files": "those among them that every start of Python runs; when not compared, all such files",
+            "changed_files": "files that differ from the source; null when not compared",
+            "findings": "everything that speaks against the file: kind, and where",
+            "not_read": "members that could not be read, such as machine code",
         },
     ),
     "dependencies.compared": EventType(
@@ -35,6 +38,8 @@ OBSERVATIONS: Mapping[str, EventType] = {
             "added_transitive": "those among them that the project does not require itself",
             "changed": "components with another version",
             "rehashed": "components with other bytes under the same version",
+            "compared": "whether both releases have an SBOM that holds",
+            "why": "why they were not compared",
         },
     ),
     "log.watched": EventType(
