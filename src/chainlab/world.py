@@ -186,7 +186,14 @@ class World:
 
     def _observers(self) -> list[Observer]:
         """Whatever looks at the parts again and again, for the monitor."""
-        return []
+        from chainlab.monitor.heartbeats import Heartbeats
+        from chainlab.monitor.inspection import Inspection
+
+        state = self.workspace.trust / "state.db"
+        return [
+            Inspection(state, self.registry, self.platform.repositories, lambda: self.gate, self.trust),
+            Heartbeats(state, self.trust, gate=lambda: self.gate, deployment=lambda: self.deployment),
+        ]
 
     def routes(self) -> list[BaseRoute]:
         """Every endpoint besides those of the Sigstore instance."""
