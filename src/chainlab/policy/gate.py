@@ -165,7 +165,7 @@ class Gate:
             self._report("failed", release, {"reference": release.reference, "why": failure.message})
         else:
             seconds = time.monotonic() - began
-            self._report("answered", release, {**event_data(decision, release, rules, seconds), "recorded": record})
+            self._report("answered", release, {**_event_data(decision, release, rules, seconds), "recorded": record})
         return decision
 
     def preview(self, reference: str, policy: str = "release") -> tuple[Decision, dict[str, Any]]:
@@ -287,7 +287,7 @@ def checks_of(rule: str, verdict: Any) -> list[Check]:
     return refusals or [Check(rule, "refused", "the rule neither passed nor said why", hint)]
 
 
-def event_data(decision: Decision, release: Release, rules: Policy, seconds: float) -> dict[str, Any]:
+def _event_data(decision: Decision, release: Release, rules: Policy, seconds: float) -> dict[str, Any]:
     """Return the data of a verdict's event; ``seconds`` is how long it took."""
     names = {
         result: sorted({check.rule for check in decision.checks if check.result == result})
