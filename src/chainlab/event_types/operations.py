@@ -14,6 +14,7 @@ _RELEASE = {
     "model": "digest of the model",
     "summary": "digest of the verdict that it was admitted by",
     "before": "the release that ran before",
+    "files": "digest of the list of its installed files",
 }
 
 OPERATIONS: Mapping[str, EventType] = {
@@ -46,6 +47,12 @@ OPERATIONS: Mapping[str, EventType] = {
         "the release's digest",
         "the deployment went back to an earlier release",
         _RELEASE,
+    ),
+    "service.restarted": EventType(
+        "/deploy",
+        "the release's digest",
+        "the service was started again from the files that are installed",
+        {key: _RELEASE[key] for key in ("reference", "model", "files")},
     ),
     "service.removed": EventType(
         "/deploy", "the release's digest", "the service was ended", {"reference": "the release that ran"}
