@@ -118,20 +118,16 @@ solutions: $(LEARNER) ## run every solution from top to bottom
 replay: ## replay the drill (it comes with week 6)
 	@echo "the drill arrives with week 6; there is nothing to replay yet" >&2; exit 2
 
-bench: $(TESTS) $(WHEELS) ## measure the Sigstore instance, releases, SBOMs, advisories, the archive, the gate and detections
-bench: $(TESTS) $(WHEELS) ## measure the Sigstore instance, releases, SBOMs, advisories, the archive, the gate and the log monitor
+bench: $(TESTS) $(WHEELS) ## measure the Sigstore instance, releases, SBOMs, advisories, the archive, the gate and the monitor
 	@$(BIN)/python benchmarks/trust.py
 	@$(BIN)/python benchmarks/pipeline.py
 	@$(BIN)/python benchmarks/sbom.py
 	@$(BIN)/python benchmarks/advisories.py
 	@$(BIN)/python benchmarks/archive.py
 	@$(BIN)/python benchmarks/gate.py
-<<<<<<< HEAD
 	@$(BIN)/python benchmarks/detections.py
 	@$(BIN)/python benchmarks/log_monitor.py
-=======
 	@$(BIN)/python benchmarks/runtime.py
->>>>>>> 85586d5 (Test what the audit hook sees and what goes past it, measure its cost, and describe both)
 
 soak: $(TESTS) ## by hand, bounded: random tests at length, then every notebook five times
 	@$(BIN)/python tests/setup/prepare.py
