@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from chainlab.deploy.deployment import Deployment
     from chainlab.monitor.monitor import Monitor
     from chainlab.monitor.observers import Observer
+    from chainlab.monitor.reverification import ReverificationObserver
+    from chainlab.monitor.runtime import RuntimeObserver
     from chainlab.policy.gate import Gate
     from chainlab.registry.registry import Registry
 
@@ -184,6 +186,27 @@ class World:
         self._undo.callback(monitor.close)
         return monitor
 
+    @_part
+    def runtime(self) -> RuntimeObserver:
+        """What the running service does, beside what is attested."""
+        from chainlab.monitor.runtime import RuntimeObserver
+
+        database = self.workspace.trust / "state.db"
+        return RuntimeObserver(self.deployment, policy=lambda: self.gate.policy(), database=database)
+
+    @_part
+    def reverification(self) -> ReverificationObserver:
+        """What runs, verified again."""
+        from chainlab.monitor.reverification import ReverificationObserver
+
+        return ReverificationObserver(
+            self.deployment,
+            self.registry,
+            self.trust,
+            lambda: self.gate,
+            database=self.workspace.trust / "state.db",
+        )
+
     def _observers(self) -> list[Observer]:
         """Whatever looks at the parts again and again, for the monitor."""
         from chainlab.monitor.heartbeats import Heartbeats
@@ -193,6 +216,8 @@ class World:
         return [
             Inspection(state, self.registry, self.platform.repositories, lambda: self.gate, self.trust),
             Heartbeats(state, self.trust, gate=lambda: self.gate, deployment=lambda: self.deployment),
+            self.runtime,
+            self.reverification,
         ]
 
     def routes(self) -> list[BaseRoute]:

@@ -98,13 +98,7 @@ def _show(deployed: Deployed | None, as_json: bool) -> None:
 
 def _show_again(world: World, as_json: bool) -> NoReturn:
     """Verify again what runs, and print the answers; exit with 1 unless it verifies."""
-    from chainlab.monitor.reverification import ReverificationObserver
-
-    database = world.workspace.trust / "state.db"
-    observer = ReverificationObserver(
-        world.deployment, world.registry, world.trust, lambda: world.gate, database=database
-    )
-    result = observer.reverify()
+    result = world.reverification.reverify()
     if as_json:
         echo_json(asdict(result) if result else None)
     else:

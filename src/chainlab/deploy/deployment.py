@@ -31,7 +31,7 @@ from chainlab.deploy.admission import admit, fetch, pinned
 from chainlab.deploy.prediction_service import PredictionService
 from chainlab.deploy.promotion import NotPromoted, archive_release
 from chainlab.digests import Digest
-from chainlab.errors import InUse, MalformedInput, Refused, Unavailable, VerificationFailed
+from chainlab.errors import InUse, MalformedInput, Refused, VerificationFailed
 from chainlab.events import Events
 from chainlab.registry.registry import Registry
 from chainlab.storage import write_whole
@@ -226,12 +226,10 @@ class Deployment:
 
     def _ask_gate(self, reference: str) -> None:
         """Raise `Refused` when the gate would refuse a release now, `Unavailable` when it cannot judge."""
-        decision, facts = self._gate().preview(reference)
+        decision, _ = self._gate().preview(reference)
         if decision.allowed:
             return
         first = decision.refusals[0]
-        if not facts:
-            raise Unavailable("the gate cannot judge an earlier release", why=first.message, hint=first.hint)
         raise Refused(403, f"the gate would refuse {reference} now", why=first.message, hint=first.hint)
 
     def _wheel(self, digest: str) -> tuple[str, bytes]:

@@ -12,9 +12,9 @@ _RELEASE = {
     "reference": "the release",
     "artifact": "its name",
     "model": "digest of the model",
+    "files": "digest of the list of its installed files",
     "summary": "digest of the verdict that it was admitted by",
     "before": "the release that ran before",
-    "files": "digest of the list of its installed files",
 }
 
 OPERATIONS: Mapping[str, EventType] = {

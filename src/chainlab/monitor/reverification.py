@@ -202,8 +202,7 @@ class ReverificationObserver:
             "intact": "revoked" if value_at(facts, "release", "quarantined") else "bytes",
         }
         for check in decision.refusals:
-            cause = causes.get(check.rule, "revoked") if facts else "unreachable"  # it could not judge
-            yield Answer(question, cause, f"{check.rule}: {check.message}")
+            yield Answer(question, causes.get(check.rule, "revoked"), f"{check.rule}: {check.message}")
 
     def _behaviour(self, current: Deployed, question: str, _: Path) -> Iterator[Answer]:
         digest = str(pinned(current.reference)[1])

@@ -169,15 +169,17 @@ class Gate:
         return decision
 
     def preview(self, reference: str, policy: str = "release") -> tuple[Decision, dict[str, Any]]:
-        """Return how `judge` would decide now, and the facts; nothing is signed or kept.
+        """Return how `judge` would decide now, and the facts; nothing is signed, kept or reported.
 
-        The facts are empty when they could not be collected; then the check `gate` says why. Raises as `judge`.
+        Raises as `judge`, and `Unavailable` when the gate cannot judge.
         """
         rules = self.policy(policy)
         release = self._registry.release(reference)
         with QUEUE.turn():
             collected, decision = self._decide(release, rules)
-        return decision, dict(parse_json(collected.facts, "the facts")) if collected.facts else {}
+        if failure := next((check for check in decision.checks if check.rule in FAILURES), None):
+            raise Unavailable("the gate cannot judge the release", why=failure.message, hint=failure.hint)
+        return decision, dict(parse_json(collected.facts, "the facts"))
 
     def facts(self, reference: str, policy: str = "release") -> dict[str, Any]:
         """Return the facts document of a release, to write a rule or see why one refused. Raises as `judge`."""
