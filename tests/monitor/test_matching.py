@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ def test_scenario_time_comes_before_real_time(tmp_path: Path) -> None:
     night = dataclasses.replace(event(1, "artifact.published"), scenario_time="2026-05-09T05:10:00+02:00")
     (match,) = find_matches([compiled], [night, event(2, "artifact.published")])
     assert (match.sequences, match.timestamp) == ((1,), "2026-05-09T05:10:00+02:00")
-    with build_event_table([night]) as connection:
+    with closing(build_event_table([night])) as connection:
         assert connection.execute("SELECT hour, weekday FROM events").fetchone() == (3, 6)
 
 

@@ -21,8 +21,8 @@ from typing import Final, overload
 
 from chainlab.display import Display, Shown
 from chainlab.errors import MalformedInput
-from chainlab.monitor.rule_compiler import CompiledRule, compile_rule
-from chainlab.monitor.rule_files import Mistake, RuleDocument, read_rule_file, suggestion
+from chainlab.monitor.rules.compiler import CompiledRule, compile_rule
+from chainlab.monitor.rules.rule_file import Mistake, RuleDocument, read_rule_file, suggestion
 
 __all__ = ["Detection", "Detections", "load_detections"]
 
@@ -150,7 +150,7 @@ def _detection(path: Path, rule: CompiledRule) -> Detection:
         level=values["level"],
         description=values.get("description", "").strip(),
         technique=() if isinstance(own.technique, str) else own.technique,
-        framework=own.framework.removeprefix("-"),
+        framework=own.framework,
         unit=own.unit,
         response=own.response,
         false_positives=tuple(values["falsepositives"]),

@@ -14,7 +14,7 @@ import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,18 +80,15 @@ def find_matches(
     return found
 
 
-class _bounded:  # noqa: N801
+@contextmanager
+def _bounded(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
     """Interrupt a statement that takes longer than some seconds."""
-
-    def __init__(self, connection: sqlite3.Connection, seconds: float) -> None:
-        self._connection, self._seconds = connection, seconds
-
-    def __enter__(self) -> None:
-        end = time.monotonic() + self._seconds
-        self._connection.set_progress_handler(lambda: time.monotonic() > end, STEPS)
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.set_progress_handler(None, 0)
+    end = time.monotonic() + seconds
+    connection.set_progress_handler(lambda: time.monotonic() > end, STEPS)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def _find_events(connection: sqlite3.Connection, detection: Detection, after: int) -> Iterator[Match]:

@@ -15,8 +15,8 @@ from pydantic import Field
 
 from chainlab.errors import MalformedInput
 from chainlab.event_types import EVENT_TYPES
-from chainlab.monitor.rule_conditions import check_modifiers
-from chainlab.monitor.rule_files import Mistake, RuleDocument, suggestion
+from chainlab.monitor.rules.conditions import check_modifiers
+from chainlab.monitor.rules.rule_file import Mistake, RuleDocument, suggestion
 from chainlab.shapes import Many, Shape, Text
 
 __all__ = ["FIX", "OwnKey", "check_keys", "check_main_keys"]
@@ -38,7 +38,7 @@ class OwnKey(Shape, extra="forbid"):
     technique: Text | Annotated[Many[Text], Field(min_length=1)]
     unit: Text
     response: Text
-    framework: Text = "-"
+    framework: str = ""
     detects: Text | None = None
 
 
@@ -107,7 +107,7 @@ def _about_technique(document: RuleDocument, own: OwnKey) -> Iterator[Mistake]:
         if not TECHNIQUE.fullmatch(technique):
             hint = f'write an id of ATT&CK (T1195.002) or ATLAS (AML.T0010.003), or `"{HYGIENE}"` in place of the list'
             yield document.mistake(f"not a technique's id: {technique[:80]!r}", hint, *place)
-    if own.framework == "-":
+    if not own.framework.strip():
         hint = "write `framework: ATT&CK v18.1`: ids change between versions"
         yield document.mistake("the rule does not name its technique's framework", hint, "chainlab")
 

@@ -21,7 +21,7 @@ from chainlab.errors import MalformedInput
 from chainlab.event_types import COMMON, EVENT_TYPES
 from chainlab.events import PREFIX
 from chainlab.monitor.event_table import COLUMNS, compile_pattern
-from chainlab.monitor.rule_files import Mistake, RuleDocument, suggestion
+from chainlab.monitor.rules.rule_file import Mistake, RuleDocument, suggestion
 
 __all__ = ["check_condition", "check_modifiers"]
 

@@ -22,11 +22,11 @@ from sigma.exceptions import SigmaError
 from sigma.filters import SigmaFilter
 from sigma.rule import SigmaRule
 
-from chainlab.monitor.correlation_rules import check_correlation, check_groups
 from chainlab.monitor.event_table import SELECTED, SLACK, TABLE, build_event_table, select_events
-from chainlab.monitor.rule_conditions import check_condition
-from chainlab.monitor.rule_files import Mistake, RuleDocument
-from chainlab.monitor.rule_keys import FIX, OwnKey, check_keys, check_main_keys
+from chainlab.monitor.rules.conditions import check_condition
+from chainlab.monitor.rules.correlations import check_correlation, check_groups
+from chainlab.monitor.rules.keys import FIX, OwnKey, check_keys, check_main_keys
+from chainlab.monitor.rules.rule_file import Mistake, RuleDocument
 
 __all__ = ["CompiledRule", "compile_rule"]
 

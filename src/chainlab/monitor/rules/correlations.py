@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from chainlab.event_types import COMMON, EVENT_TYPES
-from chainlab.monitor.rule_files import Mistake, RuleDocument, suggestion
+from chainlab.monitor.rules.rule_file import Mistake, RuleDocument, suggestion
 
 __all__ = ["check_correlation", "check_groups"]
 
