@@ -211,13 +211,17 @@ class World:
         """Whatever looks at the parts again and again, for the monitor."""
         from chainlab.monitor.heartbeats import Heartbeats
         from chainlab.monitor.inspection import Inspection
+        from chainlab.monitor.logwatch.kit_logs import LogWatch
 
         state = self.workspace.trust / "state.db"
+        log_watch = LogWatch(self.workspace)
+        self._undo.callback(log_watch.close)
         return [
             Inspection(state, self.registry, self.platform.repositories, lambda: self.gate, self.trust),
             Heartbeats(state, self.trust, gate=lambda: self.gate, deployment=lambda: self.deployment),
             self.runtime,
             self.reverification,
+            log_watch,
         ]
 
     def routes(self) -> list[BaseRoute]:

@@ -39,7 +39,6 @@ ALLOWED: dict[str, str] = {
     "src/chainlab/monitor/detections.py *": MONITORING,
     "src/chainlab/monitor/matching.py *": MONITORING,
     "src/chainlab/event_types/event_type.py *": MONITORING,
-    "src/chainlab/monitor/logwatch/kit_logs.py *": MONITORING,
     "src/chainlab/monitor/logwatch/watch_list.py *": SHAPE,  # read by name, from the table of Fulcio's extensions
     "src/chainlab/monitor/alerts.py acknowledged_by": TEMPLATE,
     "src/chainlab/monitor/alerts.py resolved_by": TEMPLATE,

@@ -134,8 +134,8 @@ def _sources(url: str, key: Path | None, version: LogVersion | None, trusted_roo
 
 def _witnesses(places: tuple[str, ...], sources: list[LogSource]) -> list[Checkpoint]:
     """Read the checkpoints that others noted. Raises `MalformedInput` for one that no watched log signed."""
-    from chainlab.errors import VerificationFailed
     from chainlab.monitor.logwatch.log_client import LogClient
+    from chainlab.monitor.logwatch.log_sources import open_witness
 
     checkpoints = []
     for place in places:
@@ -148,18 +148,7 @@ def _witnesses(places: tuple[str, ...], sources: list[LogSource]) -> list[Checkp
                 text = _bytes(Path(place)).decode(errors="replace")
             except OSError as error:
                 raise MalformedInput(f"cannot read the checkpoint {place}", why=str(error)) from error
-        for source in sources:
-            try:
-                checkpoints.append(source.open_checkpoint(text))
-                break
-            except (MalformedInput, VerificationFailed):
-                continue
-        else:
-            raise MalformedInput(
-                f"{place} is not a checkpoint of a log that is watched here",
-                why="it has another form, or its signature does not hold with these logs' keys",
-                hint="keep the checkpoint as the log signed it: --json prints it",
-            )
+        checkpoints.append(open_witness(text, sources, place))
     return checkpoints
 
 

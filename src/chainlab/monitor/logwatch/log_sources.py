@@ -6,12 +6,12 @@ Ed25519 key is a Rekor v2 log here, and one with an ECDSA key a Rekor v1 log; ``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from chainlab.errors import MalformedInput
+from chainlab.errors import MalformedInput, VerificationFailed
 from chainlab.monitor.logwatch.checkpoints import Checkpoint, LogKey
 from chainlab.monitor.logwatch.entry_signers import Certificates, ct_certificates, rekor_certificates
 from chainlab.monitor.logwatch.log_client import LogClient
@@ -21,7 +21,7 @@ from chainlab.monitor.logwatch.reader_v1 import ReaderV1
 from chainlab.monitor.logwatch.reader_v2 import ReaderV2
 from chainlab.trust import wire
 
-__all__ = ["LogSource", "LogVersion", "sources_in"]
+__all__ = ["LogSource", "LogVersion", "open_witness", "sources_in"]
 
 LogVersion = Literal["v1", "v2", "ct"]
 READERS: Mapping[LogVersion, type[ReaderV1] | type[ReaderV2] | type[ReaderCT]] = {
@@ -60,6 +60,23 @@ class LogSource:
         ct = self.version == "ct"
         name = self.name or (urlsplit(self.url).netloc + urlsplit(self.url).path if ct else "")
         return Checkpoint.open(text, self.key, name=name, ct=ct)
+
+
+def open_witness(text: str, sources: Sequence[LogSource], name: str = "the text") -> Checkpoint:
+    """Verify a checkpoint that somebody else saw, by the key of one of these logs.
+
+    Raises `MalformedInput` when none of them signed it.
+    """
+    for source in sources:
+        try:
+            return source.open_checkpoint(text)
+        except (MalformedInput, VerificationFailed):
+            continue
+    raise MalformedInput(
+        f"{name} is not a checkpoint of a log that is watched here",
+        why="it has another form, or its signature does not hold with these logs' keys",
+        hint="keep the checkpoint as the log signed it: chainlab monitor log --json prints it",
+    )
 
 
 def sources_in(trusted_root: Mapping[str, Any], url: str = "", version: LogVersion | None = None) -> list[LogSource]:
