@@ -391,8 +391,8 @@ for event, args in watched.events:
         print(event, str(args).replace(str(lab.path), "…")[:100])
 
 # %% [markdown]
-# A start of Python reads dozens of files, so `open` alone says nothing. An alarm needs to know what is *expected*, and
-# the release's attested run says it. It is a dict of lists, as in JSON:
+# A start of Python reads dozens of files, so `open` alone says nothing. An alarm needs to know what is *expected*: what the
+# release did when it was tested. Here that is a dict of lists, as in JSON:
 #
 # | key | value |
 # |---|---|
@@ -666,7 +666,7 @@ rehearse(lambda look: [])([situation])[0]
 # | `("delete", digest)` | removes an installation at once |
 #
 # ## Exercise 5.7 — roll back, by digest, and keep the evidence (9 points)
-# *70 min.* Write the plan. These are the house's rules:
+# *70 min.* Write the plan. It keeps to these rules:
 #
 # - nothing is done about a release that verifies, whatever else happened;
 # - a gate that does not answer is reported once it has been silent for `patience_s` or longer, and changes nothing;
@@ -784,3 +784,54 @@ def plan(look: dict) -> list[tuple]:
 
 # %%
 print(score(plan, seed=seed))
+
+# %% [markdown]
+# The score on situations that the check did not use; below it, by kind, what your plan missed. The kit's own plan is
+# `chainlab.monitor.reverification`, and `[reverification]` in `data/policies/release.toml` names the causes that it rolls
+# back for. In the kit's policy that list is empty: it reports, until somebody decides otherwise.
+#
+# ## Hand in: the release monitoring plan
+# The cell copies the template, once, and says where your file is. Fill it for `triage-model`, with the rules that you
+# wrote in 5.2 and the figures that `chainlab monitor test` prints. `templates/examples/monitoring_plan.md` is a filled one
+# at level 3, for the kit's own rules: look at how a figure names its count, and at what it drops.
+
+# %%
+lab.template("monitoring_plan.md")
+
+# %% [markdown]
+# **A reviewer will**
+# - plant one event of your worst threat, and wait for a person to answer
+# - switch off one part, the monitor itself among them, and look at the clock
+# - ask of one figure: which unit, how many, measured on what, at which base rate?
+# - delete an event that your plan rests on, and ask who would see that
+# - call you at night with one of your alerts: what is your first step, and what do you keep?
+#
+# Level 2 lists rules. Level 3 goes from threat to event to rule to person, gives each figure its count and base rate, has
+# tried alerts, silence and rollback, and names what is not watched. Level 4 drops what costs more than it tells, with
+# figures, and has been tried by somebody who did not write it.
+#
+# **To carry home** (30 min, in a repository of your own that has a release). Write the digests of its files into
+# `digests.txt`, as `sha256sum` prints them, and let a schedule verify them again:
+#
+# ```yaml
+# on: {schedule: [{cron: "17 5 * * *"}], workflow_dispatch: {}}
+# permissions: {contents: read}
+# jobs:
+#   reverify:
+#     runs-on: ubuntu-latest
+#     steps:
+#       - uses: actions/checkout@…   # pinned by commit, as in week 2
+#       - env: {GH_TOKEN: "${{ github.token }}"}
+#         run: |
+#           gh release download --dir released
+#           cd released && sha256sum --check --strict ../digests.txt
+# ```
+#
+# Then, on a branch, change one digit in `digests.txt` and start it by hand. Who is told, and by which way? Now the other
+# half: switch the schedule off. Nothing is red, and nothing is verified. Let something outside ask for the last success
+# (`gh run list --workflow reverify.yml --status success --limit 1 --json createdAt`) and complain when it is older than
+# two days. You are done when both, the wrong digest and the missing run, have reached a person.
+#
+# **You can now** write a detection and state its precision and recall at a base rate; count a burst once; prove a forked
+# log from two checkpoints; say what an audit hook does not hear; raise an alert when an exporter dies; and roll back by
+# digest when re-verification fails, with the evidence kept. Next: `06_drill`, the dependency is compromised.

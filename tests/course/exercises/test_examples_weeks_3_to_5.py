@@ -1,13 +1,16 @@
-"""The filled examples of weeks 3 and 4: what they cite stands there, and their numbers are those of the solutions."""
+"""The filled examples of weeks 3 to 5: what they cite stands there, and their numbers are the course's."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable
 
+import yaml
 from solved_labs import ROOT, SolvedLab
 
 from chainlab.course.exercises.week3.ex3_truth_test import truth_test
+from chainlab.course.exercises.week5 import ex7_rollback
 from chainlab.digests import Digest
 from chainlab.evidence.statements import SBOM
 from chainlab.evidence.verifying import Expectations, Signer, verify
@@ -89,3 +92,43 @@ def test_the_guide_s_numbers_are_those_of_the_gate(solved_lab: Callable[[str], S
     score = solved.space["score"](solved.space["gate"], solved.lab.trust, seed=1)
     assert f"| mutants refused for the right reason | {score.refused} of {score.mutants} |" in text
     assert f"| benign releases accepted | {score.accepted} of {score.benign} |" in text
+
+
+def test_the_monitoring_plan_s_figures_are_those_of_the_rules() -> None:
+    text = example("monitoring_plan.md")
+    figures = tomllib.loads((ROOT / "data/detections/figures.toml").read_text(encoding="utf-8"))
+    a_week = dict.fromkeys(("kept", "to the morning list", "dropped"), 0.0)
+    rows = table_under(text, "2.")
+    assert len(rows) >= 14
+    for rule, recall, false, precision, alerts, decision in rows:
+        of = figures[rule]
+        assert [recall, false, precision] == [of["recall"], of["false_positives"], of["precision"][2]], rule
+        assert alerts == f"{of['alerts_a_week']:.2f}", rule
+        a_week[next(word for word in a_week if decision.startswith(word))] += of["alerts_a_week"]
+    assert f"call {a_week['kept']:.2f} times a week" in text
+    assert f"the morning list has {a_week['to the morning list']:.2f}" in text
+    assert f"added {a_week['dropped']:.2f} alerts a week" in text
+    histories = figures["histories"]
+    assert f"{histories['organisations']} organisations, {histories['benign_events']:,} benign events" in text
+
+
+def test_the_monitoring_plan_names_rules_that_there_are_and_what_a_rehearsal_gives() -> None:
+    text = example("monitoring_plan.md")
+    for name in re.findall(r"`(\w+)\.yml`", text):
+        assert (ROOT / "data/detections" / f"{name}.yml").is_file(), name
+    files = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in (ROOT / "data/alerts").glob("*.yml")]
+    alerts = {rule["alert"]: rule for file in files for group in file["groups"] for rule in group["rules"]}
+    for name, hold in re.findall(r"`([A-Z]\w+)`, (\d+m|at once)", text):
+        assert alerts[name].get("for", "at once") == hold, name
+    for name in re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", text):
+        assert name in alerts, name
+    score = ex7_rollback.score(lambda look: [])
+    assert f"{score.incidents} of {score.incidents} incidents and {score.quiet} of {score.quiet} quiet" in text
+
+
+def test_what_the_monitoring_plan_cites_stands_in_that_line() -> None:
+    cited = CITED.findall(example("monitoring_plan.md"))
+    assert cited
+    for file, line, words in cited:
+        (path,) = [path for folder in FOLDERS for path in folder.rglob(file)]
+        assert words in path.read_text(encoding="utf-8").splitlines()[int(line) - 1], (file, line, words)
