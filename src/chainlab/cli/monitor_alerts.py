@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from chainlab.cli.terminal import echo, echo_json
 from chainlab.errors import MalformedInput, Unavailable
 
-__all__ = ["alerts"]
+if TYPE_CHECKING:
+    from chainlab.monitor.alerts import AlertList
+
+__all__ = ["alerts", "print_alerts"]
 
 
 @click.command(
@@ -53,4 +58,18 @@ def alerts(resolved: bool, ack: int | None, resolve: int | None, by: str, reason
     if as_json:
         echo_json([alert.document() for alert in shown])
     else:
-        echo(shown, lines=True)
+        print_alerts(shown)
+
+
+def print_alerts(alerts: AlertList) -> None:
+    """Print alerts, three lines each: what, about what, the first thing to do."""
+    for alert in alerts:
+        echo(f"{alert.id:>4}  {alert.state}  {alert.level}  {alert.name}: {alert.summary}")
+        times = f"{alert.count} times since {alert.first}" if alert.count > 1 else f"at {alert.first}"
+        echo(f"      about {alert.subject}, {times}")
+        if alert.resolved:
+            echo(f"      resolved by {alert.resolved_by}: {alert.reason}")
+        else:
+            echo(f"      First: {alert.response}")
+    firing = sum(alert.state == "firing" for alert in alerts)
+    echo(f"{len(alerts)} alert{'s' * (len(alerts) != 1)}, {firing} firing")

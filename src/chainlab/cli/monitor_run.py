@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from chainlab.cli.monitor_alerts import print_alerts
 from chainlab.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -50,9 +51,10 @@ def run(once: bool, every: float, webhook: str) -> None:
         if webhook:
             monitor.notify(webhook, link=lambda: f"{world.url}/alerts")
         if once:
-            _show(monitor.look())
+            for problem in monitor.look().problems:
+                echo(f"not looked at: {problem}", err=True)
             open_alerts = monitor.alerts()
-            echo(open_alerts, lines=True)
+            print_alerts(open_alerts)
             sys.exit(any(alert.state == "firing" for alert in open_alerts))
         echo(f"watching {world.workspace.path}; alerts are at {world.url}/alerts, too. To end: Ctrl-C")
         try:
