@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chainlab.monitor.histories.organisation import HOUR, MINUTE, Project
+from chainlab.monitor.histories.organisation import HOUR, MINUTE, ReleasedProject
 from chainlab.monitor.histories.scene import Scene, Way
 
 __all__ = ["ON_RELEASES"]
@@ -55,7 +55,7 @@ def _from_a_run_that_succeeds(scene: Scene) -> list[int]:  # evades
 # -- who signed it
 
 
-def _after_a_release(scene: Scene, *, attested: bool = True) -> tuple[Project, float]:
+def _after_a_release(scene: Scene, *, attested: bool = True) -> tuple[ReleasedProject, float]:
     """Choose a project and a moment hours after a release as its workflow makes it."""
     project, at = scene.victim(attested=attested), scene.at_any_time()
     scene.upload_by_run(project, at - scene.rng.uniform(1, 20) * HOUR)
@@ -128,6 +128,10 @@ def _inspected(
     package = project.name.replace("-", "_")
     version = version or scene.version(project)
     fill = {"package": package, "version": version}
+    files: dict[str, list[str]] = {"startup_files": [startup.format(**fill)] if startup else []}
+    if compared:
+        files["new_files"] = [(startup or new).format(**fill)] if startup or new else []
+        files["changed_files"] = [changed.format(**fill)] if changed else []
     return [
         scene.journal.add(
             scene.at_any_time(),
@@ -136,10 +140,8 @@ def _inspected(
             project=project.name,
             version=version,
             compared=compared,
-            why=None if compared else "no source at its commit",
-            new_files=[(startup or new).format(**fill)] if startup or new else [],
-            startup_files=[startup.format(**fill)] if startup else [],
-            changed_files=[changed.format(**fill)] if changed else [],
+            why=None if compared else "no run and no identity token names its source",
+            **files,
         )
     ]
 
@@ -164,7 +166,8 @@ def _no_source_to_compare(scene: Scene) -> list[int]:  # evades
 
 
 def _pth(scene: Scene) -> list[int]:
-    return _inspected(scene, startup=scene.rng.choice(("{package}_init.pth", "{package}-setup.pth", "{package}.pth")))
+    name = scene.rng.choice(("{package}_init.pth", "{package}-setup.pth", "{package}.pth"))
+    return _inspected(scene, startup=name, compared=scene.rng.random() < 0.5)
 
 
 def _pth_in_a_development_version(scene: Scene) -> list[int]:

@@ -12,7 +12,7 @@ import random
 from chainlab.monitor.histories.history import History
 from chainlab.monitor.histories.journal import Journal
 from chainlab.monitor.histories.organisation import MINUTE, WEEK, Organisation
-from chainlab.monitor.histories.releases import Releases
+from chainlab.monitor.histories.releases import BenignReleases
 from chainlab.monitor.histories.upkeep import Upkeep
 
 __all__ = ["HELD_OUT", "TUNING", "benign", "write_benign"]
@@ -35,7 +35,7 @@ def write_benign(organisation: Organisation, journal: Journal, releases: int) ->
     weekly = sum(project.weekly for project in organisation.projects)
     start = organisation.start
     end = start + WEEK * max(1, round(releases / weekly))
-    work = Releases(organisation, journal, detailed_from=end - DETAILED_WEEKS * WEEK)
+    work = BenignReleases(organisation, journal, detailed_from=end - DETAILED_WEEKS * WEEK)
     upkeep = Upkeep(organisation, journal)
     week = start
     while work.publications < releases:

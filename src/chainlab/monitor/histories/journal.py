@@ -16,13 +16,13 @@ from chainlab.events import PREFIX, Event
 from chainlab.monitor.histories.history import History
 from chainlab.monitor.histories.memory import Memory
 
-__all__ = ["Act", "Journal"]
+__all__ = ["Journal", "RecordedAct"]
 
 
 DAY = 86_400  # seconds
 
 
-class Act(NamedTuple):
+class RecordedAct(NamedTuple):
     """One act, before its place among the others is known."""
 
     second: int  # Unix time
@@ -36,14 +36,14 @@ class Journal:
     """Collects acts and their labels, and makes the history of them."""
 
     def __init__(self) -> None:
-        self._acts: list[Act] = []
+        self._acts: list[RecordedAct] = []
         self._attacks: dict[str, list[frozenset[int]]] = defaultdict(list)  # numbers of acts
         self._cases: dict[str, set[int]] = defaultdict(set)
 
     def add(self, second: float, type: str, subject: str, **data: Any) -> int:
         """Note an act and return its number; fields that are left out are null, or filled in by `Memory`."""
         number = len(self._acts)
-        self._acts.append(Act(int(second), number, type, subject, data))
+        self._acts.append(RecordedAct(int(second), number, type, subject, data))
         return number
 
     def label_attack(self, rule: str, numbers: list[int]) -> None:

@@ -21,7 +21,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._refs: dict[tuple[str, str], tuple[str, int]] = {}  # repository, ref → commit, since when
-        self._projects: dict[str, _Project] = {}
+        self._projects: dict[str, _KnownProject] = {}
         self._tags: dict[tuple[str, str], str] = {}  # repository, tag → digest
         self._answers: dict[str, int] = {}  # part → last answer
 
@@ -32,10 +32,10 @@ class Memory:
         if type == "change.pushed":
             return self._push(subject, second, data)
         if type == "monitor.heartbeat":
-            silent = second - self._answers.get(subject, second)
+            last = self._answers.setdefault(subject, second)
             if data["answered"]:
                 self._answers[subject] = second
-            return data | {"silent_s": silent}
+            return data | {"silent_s": 0 if data["answered"] else second - last}
         return data
 
     def _push(self, repository: str, second: int, data: dict[str, Any]) -> dict[str, Any]:
@@ -61,14 +61,14 @@ class Memory:
         return data | {"tag_before": before, "tag_moved": before not in (None, digest)}
 
     def _package(self, second: int, data: dict[str, Any]) -> dict[str, Any]:
-        project = self._projects.setdefault(data["project"], _Project())
+        project = self._projects.setdefault(data["project"], _KnownProject())
         before = project.before(data["version"])
         computed = project.compare(before, second, data)
         project.take(second, data)
         return data | computed
 
 
-class _Version:
+class _KnownVersion:
     def __init__(self, version: str, second: int) -> None:
         self.version, self.second = version, second
         self.attested: bool | None = None
@@ -76,19 +76,19 @@ class _Version:
         self.sizes: dict[str, int] = {}  # kind of file → bytes
 
 
-class _Project:
+class _KnownProject:
     """The two newest versions of a project, and when its latest versions came."""
 
     def __init__(self) -> None:
-        self.newest: _Version | None = None
-        self.older: _Version | None = None
+        self.newest: _KnownVersion | None = None
+        self.older: _KnownVersion | None = None
         self.recent: deque[tuple[int, str]] = deque()
 
-    def before(self, version: str) -> _Version | None:
+    def before(self, version: str) -> _KnownVersion | None:
         """Return the version before this one; another file of the newest version has the same one before it."""
         return self.older if self.newest and self.newest.version == version else self.newest
 
-    def compare(self, before: _Version | None, second: int, data: dict[str, Any]) -> dict[str, Any]:
+    def compare(self, before: _KnownVersion | None, second: int, data: dict[str, Any]) -> dict[str, Any]:
         while self.recent and second - self.recent[0][0] > RECENT:
             self.recent.popleft()
         versions = {version for _, version in self.recent} | {data["version"]}
@@ -108,7 +108,7 @@ class _Project:
     def take(self, second: int, data: dict[str, Any]) -> None:
         self.recent.append((second, data["version"]))
         if self.newest is None or self.newest.version != data["version"]:
-            self.older, self.newest = self.newest, _Version(data["version"], second)
+            self.older, self.newest = self.newest, _KnownVersion(data["version"], second)
         self.newest.attested = bool(data["attested"]) or bool(self.newest.attested)
         self.newest.identity = data.get("identity") or self.newest.identity
         self.newest.sizes[_kind(data["file"])] = data["size"]

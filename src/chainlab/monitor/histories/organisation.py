@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-__all__ = ["DAY", "HARD_CASES", "HOUR", "MINUTE", "WEEK", "Organisation", "Project"]
+__all__ = ["DAY", "HARD_CASES", "HOUR", "MINUTE", "WEEK", "Organisation", "ReleasedProject"]
 
 MINUTE, HOUR, DAY, WEEK = 60, 3_600, 86_400, 604_800  # seconds
 MONDAY = int(datetime(2025, 1, 6, tzinfo=UTC).timestamp())  # the earliest first day
 
-# Name → about how often, per release or (marked so) per week; a seed draws its own share around that.
+# Name → about how often; a seed draws its own share around that.
 HARD_CASES: Mapping[str, float] = {
     # by release of a package or model
     "night_backport": 1 / 150,  # a fix for an old version, at night, for a customer who waits
@@ -33,6 +33,8 @@ HARD_CASES: Mapping[str, float] = {
     "version_written_into_a_module": 1 / 250,  # a build replaces a placeholder
     "late_compiled_file": 1 / 1_200,  # a build writes a file that its source does not have
     "short_exception": 1 / 250,  # two days, until the fix is out
+    # by project
+    "generated_version_file": 0.3,  # its build writes _version.py
     # by week
     "owner_moves_tag_after_typo": 0.5,
     "owner_deletes_young_tag": 0.3,  # before it is set again, elsewhere
@@ -64,7 +66,7 @@ _SECOND = (
 
 
 @dataclass
-class Project:
+class ReleasedProject:
     """A project that is released: a package, or a model, which is an OCI artifact and passes the gate."""
 
     name: str
@@ -113,7 +115,7 @@ class Organisation:
         ]
         self.projects = self._draw_projects()
 
-    def _draw_projects(self) -> list[Project]:
+    def _draw_projects(self) -> list[ReleasedProject]:
         rng, names, projects = self.rng, set[str](), []
         far, attested, models = rng.uniform(0.0, 0.12), rng.uniform(0.85, 1.0), rng.uniform(0.15, 0.3)
         for _ in range(rng.randint(6, 14)):
@@ -124,14 +126,14 @@ class Organisation:
                     continue
                 names.add(name)
                 weekly = min(8.0, rng.lognormvariate(0.6, 0.7))
-                project = Project(
+                project = ReleasedProject(
                     name,
                     f"{self.name}/{name}",
                     rng.random() < models,
                     zone,
                     weekly,
                     rng.random() < attested,
-                    rng.random() < 0.3,
+                    rng.random() < self.shares["generated_version_file"],
                 )
                 projects.append(project)
         return projects

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from chainlab.monitor.histories.journal import Journal
-from chainlab.monitor.histories.organisation import DAY, HOUR, MINUTE, Organisation, Project
+from chainlab.monitor.histories.organisation import DAY, HOUR, MINUTE, Organisation, ReleasedProject
 
-__all__ = ["Releases"]
+__all__ = ["BenignReleases"]
 
 COOLDOWN_S = 3 * DAY  # data/policies/release.toml
 
 
-class Releases:
+class BenignReleases:
     """Writes the releases of one organisation into a journal."""
 
     def __init__(self, organisation: Organisation, journal: Journal, *, detailed_from: float) -> None:
@@ -22,7 +22,7 @@ class Releases:
         self._deployed: dict[str, str] = {}
         self.publications = 0
 
-    def release(self, project: Project, at: float) -> None:
+    def release(self, project: ReleasedProject, at: float) -> None:
         """Release a project: mostly as usual, now and then as one of the hard cases."""
         happens = self._org.happens
         if not project.released and happens("first_release_by_hand"):
@@ -47,67 +47,47 @@ class Releases:
 
     # -- one release
 
-    def _by_hand(self, project: Project, at: float, case: str) -> None:
+    def _by_hand(self, project: ReleasedProject, at: float, case: str) -> None:
         by = f"release-manager-{self._rng.randint(1, 3)}"
-        token = f"{self._rng.getrandbits(48):012x}"
-        self._journal.add(at, "token.used", by, token=token, run=None, service="index", outside=False)
+        self._journal.add(at, "token.used", by, token=self._token(), run=None, service="index", outside=False)
         version = project.next_version()
         number, digest = self._publish(project, version, at + 1, by=by, run=None, job=None, attested=False)
         self._journal.label_case(case, number)
-        self._inspect(project, version, digest, at + 60)
+        self._journal.add(
+            at + 60,
+            "artifact.inspected",
+            digest,
+            project=project.name,
+            version=version,
+            compared=False,
+            why="no run and no identity token names its source",
+            startup_files=[],
+        )
 
-    def _released_by_run(self, project: Project, at: float, case: str = "") -> None:
+    def _released_by_run(self, project: ReleasedProject, at: float, case: str = "") -> None:
         journal, version = self._journal, project.next_version()
+        editable = self._org.happens("editable_install_in_dev_wheel")
+        if editable:
+            version = f"{version}.dev{self._rng.randint(1, 30)}"
         commit, who = self._org.commit(), f"dev-{self._rng.randint(1, 40)}"
-        journal.add(at, "change.pushed", project.repository, ref=f"refs/tags/v{version}", new=commit, who=who)
+        ref = f"refs/tags/v{version}"
+        journal.add(at, "change.pushed", project.repository, ref=ref, new=commit, who=who)
         number = self._runs[project.repository] = self._runs.get(project.repository, 0) + 1
         run = f"{project.repository}/runs/{number}"
-        facts = {
-            "workflow": project.workflow,
-            "event": "push",
-            "ref": f"refs/tags/v{version}",
-            "commit": commit,
-            "actor": who,
-            "control": "network namespace",
-        }
         began, took = at + 5, self._rng.uniform(2, 9) * MINUTE
-        detailed = at >= self._detailed_from
-        if detailed:
+        facts = {"workflow": project.workflow, "event": "push", "ref": ref, "commit": commit, "actor": who}
+        facts["control"] = "network namespace"
+        if at >= self._detailed_from:
             journal.add(began, "pipelinerun.started", run, run=run, **facts)
             self._job(run, "build", began + 2, took / 2)
         if self._rng.random() < 0.5:
             self._served(run, began + 20)
-        published = began + took * 0.8
         failed = self._org.happens("optional_job_failed")
-        job, token = f"{run}/jobs/publish", f"{self._rng.getrandbits(48):012x}"
-        if detailed:
-            self._job(run, "publish", published - 20, 30)
-            grants = [f"package:{project.name}:upload"]
-            journal.add(
-                published - 19, "token.issued", job, token=token, run=run, job="publish", grants=grants, lifetime_s=3600
-            )
-        journal.add(published - 1, "token.used", job, token=token, run=run, service="index", outside=False)
-        origin: dict[str, Any] = {"by": job, "run": run, "job": "publish"}
-        identity = project.identity if project.attested else None
-        act, digest = self._publish(
-            project, version, published, **origin, attested=project.attested, identity=identity, run_failed=failed
-        )
-        if self._rng.random() < 0.15:
-            self._publish(
-                project,
-                version,
-                published + 2,
-                **origin,
-                attested=project.attested,
-                identity=identity,
-                run_failed=failed,
-                source=True,
-            )
+        act, digest = self._publish_from(run, project, version, began + took * 0.8, run_failed=failed)
         late = not failed and self._org.happens("smoke_test_failed_after_publication")
         result = "failure" if failed or late else "success"
-        ended = journal.add(
-            began + took + 10 + late * 4 * MINUTE, "pipelinerun.finished", run, run=run, result=result, **facts
-        )
+        over = began + took + 10 + late * 4 * MINUTE
+        ended = journal.add(over, "pipelinerun.finished", run, run=run, result=result, **facts)
         for name, applies in (
             (case, bool(case)),
             ("optional_job_failed", failed),
@@ -115,21 +95,33 @@ class Releases:
         ):
             if applies:
                 journal.label_case(name, act, ended)
-        if self._org.happens("upload_retried_after_the_job"):
-            again = journal.add(
-                began + took + 90,
-                "token.refused",
-                job,
-                token=token,
-                run=run,
-                service="index",
-                reason="job ended",
-                outside=True,
-            )
-            journal.label_case("upload_retried_after_the_job", again)
-        self._inspect(project, version, digest, published + 60)
+        self._inspect(project, version, digest, began + took * 0.8 + 60, editable=editable)
         if project.model:
-            self._to_prod(project, version, run, published + 2)
+            self._to_prod(project, version, run, began + took * 0.8 + 2)
+
+    def _publish_from(
+        self, run: str, project: ReleasedProject, version: str, at: float, *, run_failed: bool
+    ) -> tuple[int, str]:
+        """Upload the wheel, and now and then an sdist, by the run's job; returns the act and the wheel's digest."""
+        journal, job, token = self._journal, f"{run}/jobs/publish", self._token()
+        if at >= self._detailed_from:
+            self._job(run, "publish", at - 20, 30)
+            held = {"run": run, "job": "publish", "grants": [f"package:{project.name}:upload"], "lifetime_s": 3600}
+            journal.add(at - 19, "token.issued", job, token=token, **held)
+        journal.add(at - 1, "token.used", job, token=token, run=run, job="publish", service="index", outside=False)
+        facts: dict[str, Any] = {"by": job, "run": run, "job": "publish", "run_failed": run_failed}
+        facts |= {"attested": project.attested, "identity": project.identity if project.attested else None}
+        act, digest = self._publish(project, version, at, **facts)
+        if self._rng.random() < 0.15:
+            self._publish(project, version, at + 2, **facts, source=True)
+        if self._org.happens("upload_retried_after_the_job"):
+            late = {"run": run, "job": "publish", "service": "index", "reason": "job ended", "outside": True}
+            again = journal.add(at + 10 * MINUTE, "token.refused", job, token=token, **late)
+            journal.label_case("upload_retried_after_the_job", again)
+        return act, digest
+
+    def _token(self) -> str:
+        return f"{self._rng.getrandbits(48):012x}"
 
     def _job(self, run: str, job: str, at: float, seconds: float) -> None:
         subject = f"{run}/jobs/{job}"
@@ -182,7 +174,7 @@ class Releases:
             self._journal.label_case("urgent_security_update", act)
 
     def _publish(
-        self, project: Project, version: str, at: float, *, source: bool = False, **facts: Any
+        self, project: ReleasedProject, version: str, at: float, *, source: bool = False, **facts: Any
     ) -> tuple[int, str]:
         stem = f"{project.name.replace('-', '_')}-{version}"
         digest = self._org.digest()
@@ -200,19 +192,15 @@ class Releases:
         self.publications += 1
         return act, digest
 
-    def _inspect(self, project: Project, version: str, digest: str, at: float) -> None:
-        package = project.name.replace("-", "_")
+    def _inspect(self, project: ReleasedProject, version: str, digest: str, at: float, *, editable: bool) -> None:
+        package, startup, changed = project.name.replace("-", "_"), list[str](), list[str]()
         new = [f"{package}/_version.py"] if project.version_file else []
-        startup: list[str] = []
         case = "generated_version_file" if new else ""
-        if self._org.happens("editable_install_in_dev_wheel"):
-            version, case = f"{version}.dev{self._rng.randint(1, 30)}", "editable_install_in_dev_wheel"
-            startup = [f"__editable__.{package}-{version}.pth"]
-            new = [*startup, *new]
+        if editable:
+            startup, case = [f"__editable__.{package}-{version}.pth"], "editable_install_in_dev_wheel"
         elif self._org.happens("late_compiled_file"):
             new, case = [*new, f"{package}/_fast.so"], "late_compiled_file"
-        changed: list[str] = []
-        if not case and self._org.happens("version_written_into_a_module"):
+        elif not new and self._org.happens("version_written_into_a_module"):
             changed, case = [f"{package}/__init__.py"], "version_written_into_a_module"
         act = self._journal.add(
             at,
@@ -222,14 +210,14 @@ class Releases:
             version=version,
             compared=True,
             why=None,
-            new_files=new,
+            new_files=[*startup, *new],
             startup_files=startup,
             changed_files=changed,
         )
         if case:
             self._journal.label_case(case, act)
 
-    def _to_prod(self, project: Project, version: str, run: str, at: float) -> None:
+    def _to_prod(self, project: ReleasedProject, version: str, run: str, at: float) -> None:
         """The model's manifest, its evidence, the SBOM's difference, the gate, the channels, the deployment."""
         journal, rng = self._journal, self._rng
         digest, before = self._org.digest(), self._deployed.get(project.name)
@@ -253,22 +241,7 @@ class Releases:
         )
         self.publications += 1
         journal.add(at + 1, "evidence.added", digest, kind="sbom", evidence=self._org.digest(), by=job)
-        bot = self._org.happens("bot_update_with_new_dependencies")
-        added = [f"pkg:pypi/{name}@{rng.randint(1, 9)}.0" for name in rng.sample(self._org.packages, rng.randint(1, 3))]
-        fresh = before is not None and rng.random() > self._org.reused_dependencies
-        compared = journal.add(
-            at + 2,
-            "dependencies.compared",
-            digest,
-            name=project.name,
-            before=before,
-            added=added if bot or fresh else [],
-            added_transitive=added[1:] if fresh else added if bot else [],
-            changed=[],
-            rehashed=[],
-        )
-        if bot:
-            journal.label_case("bot_update_with_new_dependencies", compared)
+        self._compare(project.name, digest, before, at + 2)
         short, excepted = self._org.happens("short_exception"), rng.random() < 0.03
         ends = rng.uniform(0.5, 2) * DAY if short else rng.uniform(10, 80) * DAY if excepted else None
         answered = journal.add(
@@ -297,18 +270,16 @@ class Releases:
         )
         if short:
             journal.label_case("short_exception", answered)
+        self._promote(project, reference, digest, job, at + 21)
+
+    def _promote(self, project: ReleasedProject, reference: str, digest: str, by: str, at: float) -> None:
+        """Promote a release to prod, step by step, and deploy it."""
+        repository, before = f"{self._org.name}/{project.name}", self._deployed.get(project.name)
         for step, (source, target) in enumerate((("", "dev"), ("dev", "staging"), ("staging", "prod"))):
-            journal.add(
-                at + 21 + step,
-                "artifact.promoted",
-                digest,
-                kind="oci",
-                name=repository,
-                by=job,
-                **{"from": source, "to": target},
-            )
-        journal.add(
-            at + 40,
+            channels = {"from": source, "to": target}
+            self._journal.add(at + step, "artifact.promoted", digest, kind="oci", name=repository, by=by, **channels)
+        self._journal.add(
+            at + 19,
             "service.deployed",
             digest,
             reference=reference,
@@ -318,3 +289,31 @@ class Releases:
             before=before,
         )
         self._deployed[project.name] = digest
+
+    def _compare(self, name: str, digest: str, before: str | None, at: float) -> None:
+        """Compare a release's SBOM with that of the release before."""
+        if before is None:
+            why = "it is the first release"
+            self._journal.add(at, "dependencies.compared", digest, name=name, before=None, compared=False, why=why)
+            return
+        rng, added, transitive = self._rng, list[str](), list[str]()
+        bot = self._org.happens("bot_update_with_new_dependencies")
+        if bot or rng.random() > self._org.reused_dependencies:
+            names = rng.sample(self._org.packages, rng.randint(1, 3))
+            added = [f"pkg:pypi/{name}@{rng.randint(1, 9)}.0" for name in names]
+            transitive = added if bot else added[1:]
+        act = self._journal.add(
+            at,
+            "dependencies.compared",
+            digest,
+            name=name,
+            before=before,
+            compared=True,
+            why=None,
+            added=added,
+            added_transitive=transitive,
+            changed=[],
+            rehashed=[],
+        )
+        if bot:
+            self._journal.label_case("bot_update_with_new_dependencies", act)

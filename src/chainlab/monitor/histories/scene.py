@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from chainlab.monitor.histories.journal import Journal
-from chainlab.monitor.histories.organisation import DAY, HOUR, MINUTE, WEEK, Organisation, Project
+from chainlab.monitor.histories.organisation import DAY, HOUR, MINUTE, WEEK, Organisation, ReleasedProject
 
 __all__ = ["Scene", "Way"]
 
@@ -60,7 +60,7 @@ class Scene:
         """Draw a moment followed by two hours without a routine look of the monitor."""
         return self.day() + self.rng.randrange(6) * 4 * HOUR + self.rng.uniform(10, 90) * MINUTE
 
-    def victim(self, *, attested: bool | None = None) -> Project:
+    def victim(self, *, attested: bool | None = None) -> ReleasedProject:
         """Choose a project, of those whose releases are attested, or of the others; of all where there are none."""
         projects = self.organisation.projects
         fitting = [project for project in projects if attested in (None, project.attested)]
@@ -76,16 +76,16 @@ class Scene:
         """Draw a digest."""
         return f"sha256:{self.hex(64)}"
 
-    def version(self, project: Project) -> str:
+    def version(self, project: ReleasedProject) -> str:
         """Choose a version that the project does not have yet."""
         major, minor, patch = (int(part) for part in project.version.split("."))
         return f"{major}.{minor}.{patch}.post{self.rng.randrange(10**6)}"
 
-    def run(self, project: Project) -> str:
+    def run(self, project: ReleasedProject) -> str:
         """Name a run that the attacker started or took over."""
         return f"{project.repository}/runs/{self.rng.randrange(10**6, 10**7)}"
 
-    def upload(self, project: Project, at: float, **facts: Any) -> int:
+    def upload(self, project: ReleasedProject, at: float, **facts: Any) -> int:
         """Upload a wheel as facts say: by whom, from which run, attested or not."""
         version = facts.pop("version", None) or self.version(project)
         given = {"by": "owner", "run": None, "job": None, "attested": False, "identity": None} | facts
@@ -101,14 +101,14 @@ class Scene:
             **given,
         )
 
-    def upload_by_run(self, project: Project, at: float, **facts: Any) -> tuple[int, str]:
+    def upload_by_run(self, project: ReleasedProject, at: float, **facts: Any) -> tuple[int, str]:
         """Upload from a run, as its workflow would; returns the act and the run."""
         run = self.run(project)
         identity = project.identity if project.attested else None
         from_run = {"by": f"{run}/jobs/publish", "run": run, "job": "publish", "attested": project.attested}
         return self.upload(project, at, **(from_run | {"identity": identity, "run_failed": False} | facts)), run
 
-    def end_run(self, project: Project, run: str, at: float, result: str) -> int:
+    def end_run(self, project: ReleasedProject, run: str, at: float, result: str) -> int:
         """End a run."""
         return self.journal.add(
             at,

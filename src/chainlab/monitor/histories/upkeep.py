@@ -40,7 +40,7 @@ class Upkeep:
             for part in PARTS:
                 self._beat(at, part)
             self._look(at + 30)
-            for action, target in (("read", "model.safetensors"), ("listen", "127.0.0.1")):
+            for action, target in (("listen", "127.0.0.1:0"), ("connect", "name 127.0.0.1")):
                 self._journal.add(
                     at + 40,
                     "service.behaved",
