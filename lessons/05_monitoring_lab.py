@@ -384,15 +384,13 @@ from chainlab.course.exercises.week5.ex5_audit_hook import heard_by, sample
 
 watched = sample(lab, seed)
 print(watched.source)
-names = [event for event, _ in watched.events]
-print(len(names), "events, most of them", max(set(names), key=names.count))
 for event, args in watched.events:
-    if event in ("subprocess.Popen", "socket.connect") or (event == "open" and not args[0] in watched.expected["read"]):
-        print(event, str(args).replace(str(lab.path), "…")[:100])
+    if event in ("subprocess.Popen", "socket.connect") or (event == "open" and str(lab.path) in str(args[0])):
+        print(f"{event:17}", args[1] if event == "socket.connect" else Path(args[0]).name)
 
 # %% [markdown]
-# A start of Python reads dozens of files, so `open` alone says nothing. An alarm needs to know what is *expected*: what the
-# release did when it was tested. Here that is a dict of lists, as in JSON:
+# Dozens of other files were opened, which Python's own imports needed, so an `open` alone says nothing. An alarm has to
+# know what is *expected*: what the release did when it was tested. Here that is a dict of lists, as in JSON:
 #
 # | key | value |
 # |---|---|
@@ -494,7 +492,7 @@ def report(event: str, args: tuple, expected: dict) -> str | None:
 # extension module calls asks the kernel itself. The events *before* (`ctypes.dlopen`, `ctypes.dlsym`) are heard, so
 # "from here on I am blind" deserves an alarm of its own. A child that starts anew is another interpreter. And the
 # launcher's hook is worth its place in time: `.pth` files run while Python starts, so the service starts with `-S`,
-# adds the hook, and only then calls `site.main()`. A hook may raise an exception, which stops what it heard of. That
+# adds the hook, and only then calls `site.main()` (`src/chainlab/deploy/audit_hook.py`). A hook may raise an exception, which stops what it heard of. That
 # is no sandbox: whoever wants past it takes one of the ways above. It detects, and it is cheap. What confines is
 # outside the process: another user, a network that refuses, a file system that is not there. And whoever reads your
 # alarms will also ask what the honest program does on a bad day, a crash that starts a debugger, say: `expected` comes
