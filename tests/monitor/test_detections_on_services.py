@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from pypi_attestations import Attestation, Distribution
+from running_release import production
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 from watched_logs import Observed, Writer, filled, forked, size_of, source_of
@@ -32,6 +33,8 @@ from chainlab.monitor.detections import Detections, load_detections
 from chainlab.monitor.heartbeats import Heartbeats
 from chainlab.monitor.inspection import Inspection
 from chainlab.monitor.matching import find_matches
+from chainlab.monitor.reverification import ReverificationObserver
+from chainlab.monitor.runtime import RuntimeObserver
 from chainlab.policy.rego import rego_client
 from chainlab.registry.index.publishers import Publisher
 from chainlab.services import Server
@@ -347,3 +350,39 @@ def test_what_a_watched_log_does_matches_its_rule_when_it_does_it(
     rule: str, look: int, watched: dict[str, set[int]]
 ) -> None:
     assert watched[rule] == {look}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, detections: Detections) -> dict[str, set[str]]:
+    """Rule → the causes and actions that it matched, of a release that runs, before and after both are attacked."""
+    with production(tmp_path_factory.mktemp("production")) as prod:
+        behaviour = RuntimeObserver(prod.deployment, policy=prod.gate.policy, database=prod.database)
+        again = ReverificationObserver(
+            prod.deployment, prod.registry, prod.trust, lambda: prod.gate, database=prod.database, rolls_back=()
+        )
+        deployed = prod.deployment.deploy(prod.release())
+        behaviour.observe()
+        again.observe()
+        before = prod.registry.events.last
+        assert not find_matches(detections.named(*RUNNING), prod.registry.events.read())
+        (site,) = prod.deployment.folder(deployed).glob("venv/lib/*/site-packages")
+        (site / "zz_telemetry.pth").write_text("import subprocess; subprocess.run(['true'])\n")
+        prod.deployment.restart()
+        behaviour.observe()
+        again.observe()
+        events = {event.sequence: event.data for event in prod.registry.events.read(after=before)}
+        found: dict[str, set[str]] = {}
+        for match in find_matches(detections.named(*RUNNING), prod.registry.events.read()):
+            data = events[match.sequences[0]]
+            found.setdefault(match.rule, set()).add(data.get("cause") or data["action"])
+        return found
+
+
+RUNNING = {"service_unexpected_behaviour": "process", "service_no_longer_verified": "bytes"}
+
+
+@pytest.mark.parametrize("rule", RUNNING)
+def test_a_startup_file_that_appears_beside_the_running_service_matches(
+    rule: str, running: dict[str, set[str]]
+) -> None:
+    assert RUNNING[rule] in running[rule]
