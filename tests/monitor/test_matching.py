@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -213,3 +215,11 @@ def test_a_flood_does_not_switch_a_correlation_off(tmp_path: Path) -> None:
 
 def test_no_field_of_a_type_has_the_name_of_a_common_one() -> None:
     assert not {field for kind in EVENT_TYPES.values() for field in kind.fields} & {*COMMON, "sequence", "instant"}
+
+
+def test_the_courses_rules_select_what_pandas_selects_in_the_benchmark() -> None:
+    benchmark = Path(__file__).parents[2] / "benchmarks" / "detections.py"
+    command = [sys.executable, str(benchmark), "--events", "8000", "--rounds", "1"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "the same events selected" in ended.stdout

@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
+from chainlab.ci.workflows.yaml_document import dump
 from chainlab.errors import MalformedInput
 from chainlab.monitor.detections import Detections, load_detections
 
@@ -95,6 +101,9 @@ CORRELATIONS = {
     "span of a year": ("10m", "52w", 6, "too long", "31d"),
     "type": ("event_count", "events_count", 3, "'events_count'", "'event_count'"),
     "group of no event": ("group-by: [subject]", "group-by: [run]", 5, "no field 'run'", "ref"),
+    "threshold above its rules": ("event_count", "temporal", 7, "never reached", "{gte: 1}"),
+    "group that is no name": ("group-by: [subject]", "group-by: [{a: b}]", 5, "not a field", "name"),
+    "sum of a list": ("{gte: 3}", "{gte: 3, field: [ref]}", 7, "not a field", "name"),
     "aliases": ("  timespan", "  aliases: {}\n  timespan", 6, "'aliases'", "group-by"),
     "base rule without a name": ("name: moved\n", "", 12, "needs a name", "refer to"),
 }  # fmt: skip
@@ -203,3 +212,32 @@ def test_the_rules_of_the_guide_have_no_mistake(tmp_path: Path) -> None:
         (tmp_path / f"rule_{number}.yml").write_text(text)
     loaded = load_detections(tmp_path)
     assert (len(loaded), loaded.mistakes) == (2, ())
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2**70) | st.floats() | st.sampled_from(
+        ["", "*", "|", "'", "(", "not moved", "1 of *", "type", "ref", "0m", "temporal", "value_sum", "gte", "\u202e"]
+    ),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["gte", "field", "type", "ref|re", "|"]), inner, max_size=2),
+    max_leaves=4,
+)  # fmt: skip
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Each container of a document with each of its keys."""
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else []
+    return [(value, key) for key in keys] + [place for key in keys for place in places(value[key])]
+
+
+@given(st.sampled_from([RULE, CORRELATION]), st.lists(st.tuples(st.integers(0, 99), ODD), min_size=1, max_size=3))
+def test_a_rule_with_anything_anywhere_is_compiled_or_a_mistake(
+    tmp_path_factory: pytest.TempPathFactory, rule: str, changes: list[tuple[int, Any]]
+) -> None:
+    documents = copy.deepcopy(list(yaml.safe_load_all(rule)))
+    for at, value in changes:
+        container, key = (found := places(documents))[at % len(found)]
+        container[key] = value
+    folder = tmp_path_factory.getbasetemp()
+    loaded = load(folder, "---\n".join(dump(document) for document in documents))
+    assert bool(loaded) != bool(loaded.mistakes)
+    assert all(mistake.hint and mistake.line >= 1 for mistake in loaded.mistakes)

@@ -178,6 +178,8 @@ def _windows_and_events(stages: Sequence[Mapping[str, Any]], groups: int) -> str
     """
     names = [str(stage["name"]) for stage in stages]
     windows = [name for name in names if name.endswith("_qualified")]
+    if not windows:
+        raise ValueError("the condition of the correlation can never hold")
     (events,) = (name for name in names if name.endswith("_n0_matches"))
     needed = stages[: names.index(windows[-1]) + 1]
     keys = f"json_array({', '.join(f'g{number}' for number in range(groups))})"

@@ -49,18 +49,17 @@ def check_correlation(document: RuleDocument, names: Mapping[str, RuleDocument])
         hint = suggestion(str(kind), TYPES, f"types are {', '.join(TYPES)}")
         yield document.mistake(f"unknown type of correlation: {str(kind)[:80]!r}", hint, "correlation", "type")
     yield from _about_rules(document, correlation, names)
+    for key, field in _fields(correlation):
+        if not isinstance(field, str):
+            yield document.mistake(f"not a field: {str(field)[:80]!r}", "write a field's name", "correlation", key)
     yield from _about_span(document, correlation.get("timespan"))
     yield from _about_condition(document, correlation.get("condition"), str(kind))
+    yield from _about_threshold(document, correlation, str(kind))
 
 
 def check_groups(document: RuleDocument, types: Mapping[str, frozenset[str]]) -> Iterator[Mistake]:
     """Report fields that the events of a correlation lack; ``types`` has the event types of each of its rules."""
-    correlation = document.values["correlation"]
-    groups = correlation.get("group-by") or []
-    condition = correlation.get("condition")
-    counted = condition.get("field") if isinstance(condition, dict) else None
-    asked = [("group-by", name) for name in ([groups] if isinstance(groups, str) else groups)]
-    for key, field in [*asked, *([("condition", counted)] if counted is not None else [])]:
+    for key, field in _fields(document.values["correlation"]):
         for rule, possible in types.items():
             lacking = sorted(type_ for type_ in possible if field not in {*COMMON, *EVENT_TYPES[type_].fields})
             if lacking:
@@ -69,6 +68,16 @@ def check_groups(document: RuleDocument, types: Mapping[str, frozenset[str]]) ->
                 why = "an event without it is never counted"
                 message = f"{lacking[0]} events, of {rule}, have no field {str(field)[:80]!r}: {why}"
                 yield document.mistake(message, hint, "correlation", key)
+
+
+def _fields(correlation: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The fields that a correlation names: the groups, and what it counts or sums; each with its key."""
+    groups, condition = correlation.get("group-by"), correlation.get("condition")
+    for field in groups if isinstance(groups, list) else [groups]:
+        if groups is not None:
+            yield "group-by", field
+    if isinstance(condition, dict) and "field" in condition:
+        yield "condition", condition["field"]
 
 
 def _about_rules(
@@ -100,6 +109,18 @@ def _about_span(document: RuleDocument, span: object) -> Iterator[Mistake]:
     elif int(match[1]) * SECONDS[match[2]] > MAX_SPAN:
         hint = f"write at most {MAX_SPAN // 86400}d: the monitor keeps the events of a window"
         yield document.mistake(f"the time span {span} is too long", hint, "correlation", "timespan")
+
+
+def _about_threshold(document: RuleDocument, correlation: Mapping[str, Any], kind: str) -> Iterator[Mistake]:
+    """Report a temporal correlation that needs more rules than it names: it would never match."""
+    condition, rules = correlation.get("condition"), correlation.get("rules")
+    named = len(rules) if isinstance(rules, list) else 1
+    if kind.startswith("temporal") and isinstance(condition, dict):
+        for operator, most in (("gte", named), ("gt", named - 1), ("eq", named)):
+            if isinstance(condition.get(operator), int | float) and condition[operator] > most:
+                hint = f"a temporal correlation counts its rules: write at most `{{{operator}: {most}}}`"
+                message = f"the threshold is above the number of rules, {named}: it is never reached"
+                yield document.mistake(message, hint, "correlation", "condition")
 
 
 def _about_condition(document: RuleDocument, condition: object, kind: str) -> Iterator[Mistake]:
