@@ -40,7 +40,7 @@ from chainlab.event_types import EVENT_TYPES
 from chainlab.events import PREFIX
 from chainlab.evidence.certificates import signer_of
 from chainlab.evidence.statements import MODEL_SIGNATURE, PROVENANCE, SBOM, SUMMARY, Statement
-from chainlab.monitor.inspection import Inspection
+from chainlab.monitor.inspection import Inspection, _dependencies
 from chainlab.policy import vsa
 from chainlab.policy.gate import Gate
 from chainlab.registry.bundle_summary import BUNDLE_TYPE
@@ -523,7 +523,8 @@ def test_a_release_is_inspected_its_wheel_against_its_commit_and_its_sbom_agains
         data={"reference": reference, "allowed": True},
     )
     state = world.workspace.trust / "state.db"
-    Inspection(state, world.registry, world.platform.repositories, lambda: world.gate, world.trust).observe()
+    inspection = Inspection(state, world.registry, world.platform.repositories, lambda: world.gate, world.trust)
+    inspection.observe()
     events = list(world.registry.events.read())
     inspected = {e.subject: e.data for e in events if e.is_of("artifact.inspected")}
     wheel = inspected.pop(digest)
@@ -531,8 +532,13 @@ def test_a_release_is_inspected_its_wheel_against_its_commit_and_its_sbom_agains
     assert {data["why"] for data in inspected.values()} == {"no run and no identity token names its source"}
     first, second = (e.data for e in events if e.is_of("dependencies.compared"))
     assert (first["compared"], first["why"], first["before"]) == (False, "it is the first release", None)
-    assert second["why"] is None
-    assert (second["compared"], second["added"], second["changed"]) == (True, [], [])
+    assert second["before"] == str(pinned(released.reference)[1])
+    assert second["why"] == f"no SBOM of {reference} holds"  # it was signed for another release
+    sbom = dict(inspection._sbom(released.reference))
+    shorter = sbom | {"components": [part for part in sbom["components"] if part["name"] != "onnxruntime"]}
+    found = _dependencies(shorter, sbom)
+    assert [purl.partition("@")[0] for purl in found["added"]] == ["pkg:pypi/onnxruntime"]
+    assert _dependencies(sbom, sbom)["added"] == []
 
 
 def test_every_event_has_a_declared_type_and_declared_fields(released: Released, tmp_path: Path) -> None:

@@ -207,9 +207,34 @@ def test_each_change_of_a_ref_is_one_event(fresh: Host) -> None:
     first = repositories.import_tree(name, FILES, "one")
     repositories.set_ref(name, "refs/heads/main", None, who="mallory")
     changes = fresh.events("dev.chainlab.change.pushed")
+    ages = [change.pop("age_s") for change in changes]
+    assert ages[0] is None
+    assert ages[1] is not None
+    same = {"ref": "refs/heads/main", "kind": "branch", "moved": False, "batch": 0}
     assert changes == [
-        {"ref": "refs/heads/main", "old": NO_COMMIT, "new": first, "who": "chainlab"},
-        {"ref": "refs/heads/main", "old": first, "new": NO_COMMIT, "who": "mallory"},
+        {**same, "old": NO_COMMIT, "new": first, "who": "chainlab"},
+        {**same, "old": first, "new": NO_COMMIT, "who": "mallory"},
+    ]
+
+
+def test_an_event_tells_a_moved_ref_from_a_branch_that_grew(fresh: Host) -> None:
+    repositories = fresh.platform.repositories
+    name = repositories.create("acme", "moving")
+    first = repositories.import_tree(name, FILES, "one")
+    second = repositories.import_tree(name, FILES, "two")  # the branch grows
+    repositories.set_ref(name, "refs/heads/main", first, who="mallory")  # and is forced back
+    with repositories.changing(name, "mallory") as path:
+        for commit in (first, second):
+            for tag in ("v1", "v2"):
+                repositories.git(path, "update-ref", f"refs/tags/{tag}", commit)
+            repositories._ref_events.announce(name, repositories.refs(name), "mallory", contains=lambda *_: True)
+    changes = [(e["kind"], e["moved"], e["batch"]) for e in fresh.events("dev.chainlab.change.pushed")]
+    assert changes == [
+        ("branch", False, 0),
+        ("branch", False, 0),
+        ("branch", True, 0),
+        *[("tag", False, 0)] * 2,
+        *[("tag", True, 2)] * 2,
     ]
 
 
@@ -233,7 +258,7 @@ def test_a_push_of_many_refs_holds_the_database_for_no_longer_than_one_of_few(
         updates = "".join(f"create refs/tags/t{number} {commit}\n" for number in range(350))
         repositories.git(path, "update-ref", "--stdin", stdin=updates.encode())
     assert len(fresh.events("dev.chainlab.change.pushed")) == 351
-    assert max(sizes) <= 2 * ref_events.BATCH
+    assert max(sizes) <= 3 * ref_events.BATCH  # a ref, its time and its event
     assert len(sizes) == 4
 
 
