@@ -628,14 +628,20 @@ def rules() -> str:
 from chainlab.course.exercises.week5.ex7_rollback import rehearse, sample, score
 
 situation = sample(seed=seed)
-print(len(situation["looks"]), "looks at", len(situation["releases"]), "releases; the last one runs")
-print({digest[:15] + "…": verdict for digest, verdict in situation["looks"][1].items()})
-print("policy:  ", situation["policy"])
-print("evidence:", situation["evidence"])
+print("runs:  ", situation["releases"][-1][:15] + "…")
+print("policy:", situation["policy"])
+pd.DataFrame(situation["evidence"]).T
+
+# %%
+second_look = situation["looks"][1]
+pd.DataFrame({digest[:15] + "…": verdict for digest, verdict in second_look.items()}).T
+
+# %%
 rehearse(lambda look: [])([situation])[0]
 
 # %% [markdown]
-# Nobody did anything, so it still runs. At each look, five minutes apart, your plan gets a dict:
+# A plan without steps: what no longer verifies still runs, nobody was told, and three of the four pieces of evidence are
+# lost. At each look, five minutes apart, your plan gets a dict:
 #
 # | key | value |
 # |---|---|
