@@ -9,6 +9,7 @@ import base64
 import hashlib
 import io
 import json
+import shutil
 import zipfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
@@ -17,13 +18,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from gate_stack import ADVISORIES, POLICIES
 from pypi_attestations import Attestation, Distribution
-from running_release import production
+from release_maker import REPOSITORY, apart
+from running_release import USED, Production, production, service_wheel
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 from watched_logs import Observed, Writer, filled, forked, size_of, source_of
 
 from chainlab import database
+from chainlab.ci.git.repositories import Repositories
 from chainlab.ci.git.tree_files import File
 from chainlab.credentials import Credential
 from chainlab.digests import Digest
@@ -35,6 +39,7 @@ from chainlab.monitor.inspection import Inspection
 from chainlab.monitor.matching import find_matches
 from chainlab.monitor.reverification import ReverificationObserver
 from chainlab.monitor.runtime import RuntimeObserver
+from chainlab.policy.gate import Gate
 from chainlab.policy.rego import rego_client
 from chainlab.registry.index.publishers import Publisher
 from chainlab.services import Server
@@ -306,6 +311,9 @@ def test_a_release_as_it_should_be_matches_no_rule(
     assert not {rule: subjects & fine for rule, (_, subjects) in matched.items() if subjects & fine}
 
 
+LOOKS = {"unexpected_identity_in_log": 1, "log_split_view": 2, "log_inconsistent": 4}
+
+
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory, detections: Detections) -> dict[str, set[int]]:
     """Rule → the looks in which it matched.
@@ -343,9 +351,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory, detections: Detections) ->
     return found
 
 
-@pytest.mark.parametrize(
-    ("rule", "look"), [("unexpected_identity_in_log", 1), ("log_split_view", 2), ("log_inconsistent", 4)]
-)
+@pytest.mark.parametrize(("rule", "look"), LOOKS.items())
 def test_what_a_watched_log_does_matches_its_rule_when_it_does_it(
     rule: str, look: int, watched: dict[str, set[int]]
 ) -> None:
@@ -370,19 +376,46 @@ def running(tmp_path_factory: pytest.TempPathFactory, detections: Detections) ->
         prod.deployment.restart()
         behaviour.observe()
         again.observe()
+        an_exception_lets_a_new_dependency_pass(prod, tmp_path_factory.mktemp("excepting"))
         events = {event.sequence: event.data for event in prod.registry.events.read(after=before)}
         found: dict[str, set[str]] = {}
         for match in find_matches(detections.named(*RUNNING), prod.registry.events.read()):
             data = events[match.sequences[0]]
-            found.setdefault(match.rule, set()).add(data.get("cause") or data["action"])
+            about = data.get("cause") or data.get("action") or data.get("excepted") or data["added_transitive"]
+            found.setdefault(match.rule, set()).update([about] if isinstance(about, str) else about)
         return found
 
 
-RUNNING = {"service_unexpected_behaviour": "process", "service_no_longer_verified": "bytes"}
+def an_exception_lets_a_new_dependency_pass(prod: Production, folder: Path) -> None:
+    """Release something that has a known vulnerability: an exception of five days lets it pass."""
+    parts = apart(prod.maker.parts(used=(*USED, VULNERABLE), wheel=service_wheel()))
+    reference = prod.maker.push(parts, name=f"{REPOSITORY}/release")
+    policies = Path(shutil.copytree(POLICIES, folder / "policies"))
+    expires = datetime.now(UTC) + timedelta(days=5)
+    with (policies / "release.toml").open("a") as file:
+        file.write(
+            f'\n[[exceptions]]\nrule = "vulnerabilities"\ndigest = "{reference.partition("@")[2]}"\n'
+            f'owner = "security@acme.example"\nreason = "not reachable"\nexpires = {expires:%Y-%m-%d}\n'
+        )
+    gate = Gate(prod.registry, prod.trust, policies, ADVISORIES)
+    assert gate.judge(reference).allowed
+    repositories = Repositories(folder / "git", prod.database)
+    Inspection(prod.database, prod.registry, repositories, lambda: gate, prod.trust).observe()
+
+
+VULNERABLE = "northwind_loader-1.5.0-py3-none-any.whl"
+RUNNING = {
+    "service_unexpected_behaviour": "process",
+    "service_no_longer_verified": "bytes",
+    "exception_about_to_expire": "vulnerabilities",
+    "new_transitive_dependency": "pkg:pypi/northwind-loader@1.5.0",
+}
 
 
 @pytest.mark.parametrize("rule", RUNNING)
-def test_a_startup_file_that_appears_beside_the_running_service_matches(
-    rule: str, running: dict[str, set[str]]
-) -> None:
+def test_what_is_done_to_a_release_and_to_its_running_service_matches(rule: str, running: dict[str, set[str]]) -> None:
     assert RUNNING[rule] in running[rule]
+
+
+def test_each_rule_of_the_course_is_matched_here(detections: Detections) -> None:
+    assert {*ATTACKS, *LOOKS, *RUNNING} == {detection.name for detection in detections}
