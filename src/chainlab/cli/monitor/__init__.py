@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from chainlab.cli.monitor_alerts import alerts
-from chainlab.cli.monitor_log import log
-from chainlab.cli.monitor_run import run
-from chainlab.cli.monitor_test import test
+from chainlab.cli.monitor.alerts import alerts
+from chainlab.cli.monitor.log import log
+from chainlab.cli.monitor.run import run
+from chainlab.cli.monitor.test import test
 
-__all__ = ["commands"]
+__all__ = ["commands", "monitor"]
 
 
 @click.group(

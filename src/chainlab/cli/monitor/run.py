@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chainlab.cli.monitor_alerts import print_alerts
+from chainlab.cli.monitor.alerts import print_alerts
 from chainlab.cli.terminal import echo
 
 if TYPE_CHECKING:
