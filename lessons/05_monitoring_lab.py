@@ -65,7 +65,7 @@ for kind in ("artifact.published", "artifact.served", "artifact.inspected", "cha
 # ## Exercise 5.1 — which signal, which event, which scenario? (3 points)
 # *20 min.* Write a rule for each attack, in one function. Given an event (a dict with `type` and the fields above) and the
 # set of your internal names, return the attack that the event is a sign of, or None. Every sign of an attack counts; an
-# event of a twin or of ordinary work is None.
+# event of a twin or of ordinary work is None. (The gate publishes evidence, too: by itself, in no run and no project.)
 # <details><summary>Hint 1</summary>For each row: what does the thief not have, however good the disguise? Which field says it, and what does that field say in the twin?</details>
 # <details><summary>Hint 2</summary>One type and one to three fields are enough for each. Two attacks show in `artifact.published`. The attacker chooses names and hours; look for a field that the attacker does not choose.</details>
 
@@ -77,7 +77,7 @@ def sign(event: dict, internal: set) -> str | None:
     """The attack that this event is a sign of; None for any other event."""
     ### BEGIN SOLUTION
     match event["type"]:
-        case "artifact.published" if event["run"] is None:
+        case "artifact.published" if event["project"] and event["run"] is None:
             return "stolen-token"
         case "artifact.published" if event["run_failed"]:
             return "poisoned-cache"
@@ -137,6 +137,156 @@ pd.DataFrame(coverage(sign, seed)).T
 # %% [markdown]
 # Signs matched, and events of honest people matched: both columns belong in a plan. The second column is small because
 # there is one twin each. How often will it ring in a year? That needs a rate.
+
+# %% [markdown]
+# ## What is an alarm worth?
+# A rule is a file in Sigma's format. It names fields and values; the monitor compiles it to SQL and asks the events. Here
+# is one of the course's, from `data/detections`. The last part is ours: the technique, the first thing to do, and the
+# *unit*, the type of event that makes one trial.
+
+# %%
+shown = (lab.data / "detections/attestation_lost.yml").read_text()
+print(shown[shown.index("logsource") :])
+
+# %% [markdown]
+# Is it a good rule? "It found 17 of 25" says half. Three numbers decide what an alarm is worth:
+#
+# - **recall**, the share of attacks that alarm;
+# - **FPR**, the false-positive rate, the share of *honest* units that alarm;
+# - **π**, the base rate, the share of units that are attacks.
+#
+# Of all alarms, the share that are attacks is the **precision** = recall · π ÷ (recall · π + FPR · (1 − π)). The base rate
+# is the world's. Where one publication in 2,000 is an attack, a rule that alarms for 1 % of honest ones is wrong about
+# twenty times for each time it is right, however clever it is.
+#
+# You get one organisation to tune on. `try_rule(text)` measures there: recall by kind of attack, and which honest work
+# alarmed. Suppose that thieves come at weekends:
+
+# %%
+from pprint import pprint
+
+from chainlab.course.exercises.week5.ex2_detection import detection, interval, try_rule, tuning_attacks
+
+weekend = shown.replace("attestation_lost: true", "weekday|gte: 6")
+pprint(try_rule(weekend), sort_dicts=False)
+
+# %% [markdown]
+# A quarter of the attacks. Few false alarms, but only because hardly anybody here works at weekends: that is a fact about
+# this organisation, and not about thieves. (`tuning_attacks()` lists the attacks' events, to look
+# at: `tuning_attacks()[0].data`. Models and evidence are published too, without a `project`; evidence says what it is
+# `about`.)
+#
+# ## Exercise 5.2 — a detection, and what its alarm is worth (8 points)
+# *60 min.* Two functions.
+#
+# `rule` returns one Sigma rule as text, with the unit `artifact.published`. It detects versions that their release workflow
+# did not make; the kinds of attack are those that `try_rule` counts. The check tries it on organisations that you have not
+# seen: **at least half of the attacks**, and **at most one false alarm in 100 publications**.
+#
+# `worth` says what an alarm is worth, from what was counted: attacks detected, attacks, false alarms, honest units, and
+# the base rate. Return the precision as `(low, best, high)`. `interval(count, n)` gives the lowest and the highest rate that
+# a count allows, here 95 % for two together. Where there was no false alarm, `best` is None: nobody knows the rate.
+# <details><summary>Hint 1</summary>For the rule: what would be different if the same thief attacked another company, at another hour? And for `worth`: which recall and which rate together make the worst case?</details>
+# <details><summary>Hint 2</summary>Begin with the file above and add one selection at a time: `run`, `run_failed`, `attestation_lost`, `identity_changed`. A condition can say `published and (a or b)`. After each step read "false alarms about". `low` takes the lowest recall with the highest FPR.</details>
+
+# %% tags=["exercise"]
+def rule() -> str:
+    """A Sigma rule about publications that the release workflow did not make."""
+    ### BEGIN SOLUTION
+    return """title: A version that its release workflow did not make
+id: 5f0c7c1e-5c1d-4b8e-9a63-2d1f4f0b7a52
+status: experimental
+logsource:
+  product: chainlab
+detection:
+  published: {type: artifact.published}
+  no_run: {run: null, about: null}
+  failed: {run_failed: true}
+  lost: {attestation_lost: true}
+  other: {identity_changed: true}
+  condition: published and (no_run or failed or lost or other)
+falsepositives: [a release by hand, a renamed workflow, an optional job that failed]
+level: high
+tags: [attack.initial-access, attack.t1195.002]
+chainlab:
+  technique: [T1195.002]
+  framework: ATT&CK v18.1
+  unit: artifact.published
+  response: Quarantine the digest, then ask the owner which credential uploaded it.
+  detects: publish_without_run
+"""
+    ### END SOLUTION
+
+
+def worth(detected: int, attacks: int, false_alarms: int, units: int, base_rate: float) -> tuple:
+    """The precision that the counts allow: lowest, best, highest; best is None without a false alarm."""
+    ### BEGIN SOLUTION
+    def precision(recall, rate):
+        return recall * base_rate / (recall * base_rate + rate * (1 - base_rate))
+
+    recall_low, recall_high = interval(detected, attacks)
+    rate_low, rate_high = interval(false_alarms, units)
+    best = precision(detected / attacks, false_alarms / units) if false_alarms else None
+    return precision(recall_low, rate_high), best, precision(recall_high, rate_low)
+    ### END SOLUTION
+
+# %% tags=["check"]
+lab.check("5.2", detection(rule, worth))
+
+# %% tags=["wrong"]
+# wrong: learns the attacks of the tuning set by heart -> attacks it has not seen
+right = rule
+def rule() -> str:
+    digests = ", ".join(f'"{event.subject}"' for event in tuning_attacks())
+    return right().replace("published: {type: artifact.published}",
+                           f"published: {{type: artifact.published}}\n  seen: {{subject: [{digests}]}}"
+                           ).replace("published and (no_run or failed or lost or other)", "published and seen")
+
+# %% tags=["wrong"]
+# wrong: at home everybody attests, so what is not attested is an attack -> honest work it has not seen
+right = rule
+def rule() -> str:
+    return right().replace("lost: {attestation_lost: true}", "lost: {attested: false, project|contains: '-'}")
+
+# %% tags=["wrong"]
+# wrong: matches everything: recall 1 -> the history you tuned on
+right = rule
+def rule() -> str:
+    return right().replace("published and (no_run or failed or lost or other)", "published")
+
+# %% tags=["wrong"]
+# wrong: 99 % of all units were judged rightly, so an alarm is 99 % sure -> 99 % accurate, at 1:10,000
+right = worth
+def worth(detected: int, attacks: int, false_alarms: int, units: int, base_rate: float) -> tuple:
+    low, best, high = right(detected, attacks, false_alarms, units, base_rate)
+    return low, (detected + units - false_alarms) / (attacks + units), high
+
+# %% tags=["wrong"]
+# wrong: no false alarm, so every alarm is an attack -> no false alarm in 400
+right = worth
+def worth(detected: int, attacks: int, false_alarms: int, units: int, base_rate: float) -> tuple:
+    return right(detected, attacks, false_alarms, units, base_rate) if false_alarms else (1.0, 1.0, 1.0)
+
+# %% [markdown] tags=["solution"]
+# **Why.** The organisation you tuned on attests everything, so "not attested" cost no more false alarms there than "lost its
+# attestation", and detected more. One field says what the house is like, the other what changed. Only another house could tell
+# them apart, and that is what held-out data is for. It works once: after you have looked at the held-out figures and changed
+# the rule, they are tuning data too. On precision: at 1:2,000 this rule is right about once in ten alarms, and that is a
+# useful rule, if looking takes five minutes and the response begins with a question. At 1:10,000 it is one in forty. To
+# claim a precision of one half there, at this recall, you would need a false-positive rate below 1 in 13,000, and to *show*
+# it, about 40,000 honest publications without a single false alarm: zero of n shows no more than 3 in n. And the attacks in
+# these histories are ours. A thief who knows the rule takes over the workflow itself, publishes from a run that succeeds,
+# and is in no row of this table.
+
+# %% [markdown]
+# Keep it: files in `detections` on your desk are rules of the monitor from now on, and the drill of week 6 uses them.
+# `chainlab monitor test stolen_publication` measures it on more.
+
+# %%
+own = lab.workspace.desk / "detections"
+own.mkdir(exist_ok=True)
+(own / "stolen_publication.yml").write_text(rule())
+pprint(try_rule(rule()), sort_dicts=False)
 
 # %% [markdown]
 # ## Ten minutes, from where to where?

@@ -34,11 +34,15 @@ every_exercise = pytest.mark.parametrize("exercise", UNITS)
 SEEDS = {
     "0.1": 5, "0.2": 20, "1.1": 50, "1.2": 50, "1.3": 12, "1.4": 50, "1.5": 50, "1.6": 50,
     "2.2": 6, "2.3": 3, "2.6": 3, "2.8": 4, "3.2": 5, "3.3": 5, "3.7": 6,
-    "4.1": 10, "4.3": 3, "4.4": 6, "4.5": 3, "4.6": 2, "4.7": 2, "5.4": 8, "5.5": 3, "5.6": 12, "5.7": 8,
+    "4.1": 10, "4.3": 3, "4.4": 6, "4.5": 3, "4.6": 2, "4.7": 2, "5.2": 4, "5.4": 8, "5.5": 3, "5.6": 12, "5.7": 8,
 }  # fmt: skip
 # The bytes of a signature are never the same.
 SIGNED_ANEW = {"0.2", "0.3", "2.6", "4.1", "4.2", "4.3", "4.6", "4.7", "5.4"}
-SAME_FOR_ALL_SEEDS = {"1.5": {"triage-model"}, "5.3": {"nothing happened"}}  # the real project, and an empty list
+SAME_FOR_ALL_SEEDS = {
+    "1.5": {"triage-model"},  # the real project
+    "5.2": {"a rule that the engine can read", "the history you tuned on"},
+    "5.3": {"nothing happened"},
+}
 # The share of cases that an answer may get right without looking at the question. Where most cases are there to be
 # refused, "no" is right in most.
 WORTH_OF_A_CONSTANT = {

@@ -20,11 +20,20 @@ from chainlab.course.exercises.fixtures.audited_programs import HONEST, WAYS, Ac
 from chainlab.course.exercises.fixtures.observed_logs import Board, ObservedLog, signed_by
 from chainlab.course.exercises.fixtures.rollback_situations import KINDS
 from chainlab.course.exercises.fixtures.scenario_events import SCENARIOS
-from chainlab.course.exercises.week5 import ex1_coverage, ex3_bursts, ex4_forked_log, ex6_alert_rule, ex7_rollback
+from chainlab.course.exercises.week5 import (
+    ex1_coverage,
+    ex2_detection,
+    ex3_bursts,
+    ex4_forked_log,
+    ex6_alert_rule,
+    ex7_rollback,
+)
+from chainlab.errors import MalformedInput
 from chainlab.event_types import COMMON, EVENT_TYPES
 from chainlab.events import PREFIX, Event
 from chainlab.monitor.detections import load_detections
 from chainlab.monitor.matching import find_matches
+from chainlab.monitor.measurement import Rate, RuleMeasurement
 from chainlab.trust.merkle import verify_consistency
 
 UNIT = "05_monitoring"
@@ -46,6 +55,31 @@ def test_coverage_counts_signs_and_honest_events_apart(solved: Any) -> None:
         assert (matched, row["false"]) == (signs, 0), scenario
     every_event = ex1_coverage.coverage(lambda event, internal: "tag-hijack")["tag-hijack"]
     assert every_event["false"] > 20
+
+
+def test_the_precision_of_exercise_5_2_is_the_one_that_the_monitor_prints(solved: Any) -> None:
+    [rule] = load_detections(ROOT / "data/detections").named("tag_moved")
+    for detected, attacks, false_alarms, units in ((17, 25, 4, 4000), (25, 25, 0, 400), (0, 12, 3, 900)):
+        printed = RuleMeasurement(rule, Rate(detected, attacks), Rate(false_alarms, units), (), None)
+        for each in printed.precisions:
+            low, best, high = solved.space["worth"](detected, attacks, false_alarms, units, each.base_rate)
+            assert (low, high) == pytest.approx((each.low, each.high))
+            assert best == (None if each.value is None else pytest.approx(each.value))
+
+
+def test_at_home_a_clause_costs_nothing_that_fails_elsewhere(solved: Any) -> None:
+    """So held-out histories are needed, and `honest work it has not seen` teaches what its text says."""
+    rule = solved.space["rule"]()
+    careless = rule.replace("lost: {attestation_lost: true}", "lost: {attested: false, project|contains: '-'}")
+    home, tempted = ex2_detection.try_rule(rule), ex2_detection.try_rule(careless)
+    assert tempted["false alarms"] == home["false alarms"]
+    assert tempted["recall"] >= home["recall"]
+
+
+@pytest.mark.parametrize("words", ["not yaml: [", "title: a title alone", "a text"])
+def test_a_rule_with_a_mistake_is_an_error_with_its_line(words: str) -> None:
+    with pytest.raises(MalformedInput, match=r"stolen_publication.yml line \d+"):
+        ex2_detection.try_rule(words)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -56,6 +56,7 @@ TEACHES = {
     "everything at once": "Six attacks, six twins, and work in between. Which event differs?",
 }
 TWINS = dict(zip(SCENARIOS, list(TEACHES)[6:12], strict=True))
+ORDINARY = TEACHES["ordinary days"]
 Sign = Callable[[dict[str, Any], set[str]], Any]
 
 
@@ -132,9 +133,8 @@ def _matches(days: Days) -> Callable[[Any], bool | Miss]:
             if number not in days.signs.get(scenario, set()) | days.allowed.get(scenario, set()):
                 own = [name for name, events in days.signs.items() if number in events]
                 story = days.twins.get(number, f"a sign of {own[0]}" if own else "ordinary work")
-                return Miss(
-                    f"event {number} ({days.events[number]['type']}): your rule says {scenario!r}; it is {story}"
-                )
+                reason = f"event {number} ({days.events[number]['type']}): your rule says {scenario!r}; it is {story}"
+                return Miss(reason, why=None if number in days.twins or own else ORDINARY)
         return True
 
     return accept
