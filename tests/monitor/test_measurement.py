@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from chainlab.events import PREFIX, Event
 from chainlab.monitor.detections import Detection, load_detections
 from chainlab.monitor.histories import History
-from chainlab.monitor.measurement import BASE_RATES, Rate, measure, precision
+from chainlab.monitor.measurement import BASE_RATES, Precision, Rate, measure, precision
 
 DETECTIONS = Path(__file__).parents[2] / "data" / "detections"
 
@@ -90,3 +90,9 @@ def test_a_rule_that_cannot_be_asked_has_not_passed() -> None:
     measured = measure([broken], History((_publish(1, 1),)), History(()))
     assert not measured.passed
     assert "not asked" in repr(measured)
+
+
+def test_a_small_precision_keeps_two_digits() -> None:
+    assert str(Precision(1 / 10_000, 0.00421, 0.0998, 0.5)) == "0.0042 (0.100 to 0.50)"
+    assert str(Precision(1 / 10_000, None, 0.0312, 1.0)) == "≥ 0.031"
+    assert str(Precision(1 / 10_000, 0.0, 0.0, 1.0)) == "0.00 (0.00 to 1.00)"

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import sqrt
+from math import floor, log10, sqrt
 from typing import Any, Final
 
 from scipy.special import betaincinv
@@ -75,8 +75,8 @@ class Precision:
 
     def __str__(self) -> str:
         if self.value is None:
-            return f"≥ {self.low:.2f}" if self.low else "unknown"
-        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+            return f"≥ {_share(self.low)}" if self.low else "unknown"
+        return f"{_share(self.value)} ({_share(self.low)} to {_share(self.high)})"
 
 
 @dataclass(frozen=True)
@@ -220,6 +220,11 @@ def _false_positives(unit: str, alarms: Iterable[Match], types: Mapping[int, str
     for alarm in alarms:
         matched.update([s for s in alarm.sequences if types[s] == unit] or alarm.sequences[:1])
     return Rate(min(len(matched), n), n)
+
+
+def _share(value: float) -> str:
+    """Write a share with two decimals, or two digits below a tenth: 0.91, 0.0042."""
+    return f"{value:.2f}" if value >= 0.1 or not value else f"{value:.{1 - floor(log10(value))}f}"
 
 
 def _sequences(matches: Iterable[Match]) -> set[int]:
