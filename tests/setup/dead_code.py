@@ -86,7 +86,6 @@ ALLOWED: dict[str, str] = {
     "src/chainlab/course/exercises/week2/ex4_permissions.py pull_image": STEP,
     "src/chainlab/course/exercises/week2/ex4_permissions.py list_pulls": STEP,
     "lessons/03_sbom_lab.py *_figure": FIGURE,
-    "src/chainlab/monitor/histories/benign.py TUNING": MONITORING,
     "src/chainlab/evidence/sbom/merging.py merge": READERS,
     "src/chainlab/registry/index/package_index.py yank": DRILL,
     "src/chainlab/registry/index/package_index.py quarantine": DRILL,
