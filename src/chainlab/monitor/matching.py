@@ -63,7 +63,7 @@ def find_matches(
 
     With ``after``, a match needs an event with a higher sequence. Pass the events of the longest window before it as
     well (`Detections.window_s`), so that correlations see how a burst began; a burst that goes on is a match again,
-    with the same subject. ``seconds`` bounds the time of each rule.
+    with the same subject. ``seconds`` bounds each rule's processor time, so that a busy machine switches none off.
     """
     found = Matches()
     with closing(build_event_table(events)) as connection:
@@ -82,9 +82,9 @@ def find_matches(
 
 @contextmanager
 def _bounded(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
-    """Interrupt a statement that takes longer than some seconds."""
-    end = time.monotonic() + seconds
-    connection.set_progress_handler(lambda: time.monotonic() > end, STEPS)
+    """Interrupt a statement that takes longer than some seconds of this thread's processor time."""
+    end = time.thread_time() + seconds
+    connection.set_progress_handler(lambda: time.thread_time() > end, STEPS)
     try:
         yield
     finally:

@@ -175,7 +175,7 @@ class Measurement(Shown):
         technique = ", ".join(rule.detection.technique) or "hygiene"
         if rule.failed:
             return (name, technique, f"not asked: {rule.failed}", *[""] * 5)
-        weekly = "–" if rule.alerts_a_week is None else f"{rule.alerts_a_week:.1f}"
+        weekly = "–" if rule.alerts_a_week is None else f"{rule.alerts_a_week:.2f}"
         return (name, technique, str(rule.recall), rule.false_positive_rate(), *map(str, rule.precisions), weekly)
 
 
