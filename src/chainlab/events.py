@@ -185,6 +185,11 @@ class Events:
         row = self._connection.execute("SELECT max(sequence) FROM events").fetchone()
         return row[0] or 0
 
+    def hash_of(self, sequence: int) -> bytes | None:
+        """Return an event's hash, 32 bytes; None when there is no such event."""
+        row = self._connection.execute("SELECT hash FROM events WHERE sequence = ?", (sequence,)).fetchone()
+        return row[0] if row else None
+
     def verify(self) -> tuple[int, bytes]:
         """Check the whole chain; returns its length and last hash (32 bytes).
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +29,7 @@ SIGNALS = (
     Signal("tag_moved", "high", DIGEST, "a tag was moved", "Freeze releases.", ("T1195.002",), TIME, TIME),
     Signal("hostile", "low", HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), TIME, TIME),
     Signal(
-        "GateSilent", "critical", "gate", "the gate is silent", "Deploy nothing.", ("none: hygiene",), TIME, TIME, (5,)
+        "gate_quiet", "critical", "gate", "the gate is silent", "Deploy nothing.", ("none: hygiene",), TIME, TIME, (5,)
     ),
 )
 FORM = {"name": "Ana", "reason": "a drill"}
@@ -93,6 +95,35 @@ def test_the_metrics_are_in_prometheus_format_and_count_the_state(lab: Lab) -> N
     assert f'chainlab_events_total{{type="artifact.published"}} {float(published)}' in answer.text
 
 
+def command(lab: Lab, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run ``chainlab monitor`` in a terminal of the workspace."""
+    environment = lab.workspace.environment() | {"CHAINLAB_WORKSPACE": str(lab.workspace.path)}
+    program = Path(sys.executable).with_name("chainlab")
+    return subprocess.run(
+        [program, "monitor", *words], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_terminal_watches_and_changes_the_same_alerts(lab: Lab) -> None:
+    looked = command(lab, "run", "--once")
+    assert looked.returncode == 1, looked.stderr
+    assert "critical  gate_quiet: the gate is silent" in looked.stdout
+    assert "      First: Deploy nothing." in looked.stdout
+    assert "\u202e" not in looked.stdout
+    number = str(lab.monitor.alerts()[0].id)
+    assert command(lab, "alerts", "--ack", number, "--by", "Ana").returncode == 0
+    assert lab.monitor.alerts()[0].acknowledged_by == "Ana"
+    refused = command(lab, "alerts", "--resolve", number, "--by", "Ana")
+    assert (refused.returncode, refused.stderr.splitlines()[0]) == (2, "expected a reason of 1 to 1000 characters")
+    resolved = command(lab, "alerts", "--resolve", number, "--by", "Ana", "--reason", "a drill", "--json")
+    assert json.loads(resolved.stdout)[0]["state"] == "resolved"
+    elsewhere = command(lab, "run", "--once", "--webhook", "http://example.com/")
+    assert (elsewhere.returncode, "not an address of this machine" in elsewhere.stderr) == (2, True)
+    for alert in lab.monitor.alerts():
+        lab.monitor.book.resolve(alert.id, by="Ana", reason="a drill")
+    assert command(lab, "run", "--once").returncode == 0
+
+
 @pytest.mark.browser
 def test_a_person_reads_acknowledges_and_resolves_without_scripts(lab: Lab) -> None:
     path = ROOT / ".cache" / "browser.json"
@@ -108,19 +139,19 @@ def test_a_person_reads_acknowledges_and_resolves_without_scripts(lab: Lab) -> N
         page.goto("/")
         page.get_by_role("link", name="Alerts").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Alerts")
-        expect(page.get_by_text("The monitor has not looked yet")).to_be_visible()
+        expect(page.get_by_text(re.compile("The monitor (has not looked yet|looked last at)"))).to_be_visible()
         cards = page.get_by_role("article")
-        expect(cards.get_by_role("heading")).to_have_text(["critical GateSilent", "high tag_moved", "low hostile"])
+        expect(cards.get_by_role("heading")).to_have_text(["critical gate_quiet", "high tag_moved", "low hostile"])
         assert page.evaluate("window.pwned") is None
         assert HOSTILE.split("\u202e")[0] in cards.nth(2).inner_text()
         if SHOTS:
             page.screenshot(path=f"{SHOTS}/alerts.png", full_page=True)
         first = cards.first
-        first.get_by_label("Your name, to acknowledge GateSilent").fill("Ana")
+        first.get_by_label("Your name, to acknowledge gate_quiet").fill("Ana")
         first.get_by_role("button", name="Acknowledge").click()
         expect(first.get_by_text("acknowledged")).to_be_visible()
-        first.get_by_label("Your name, to resolve GateSilent").fill("Ana")
-        first.get_by_label("What became of GateSilent").fill("a drill")
+        first.get_by_label("Your name, to resolve gate_quiet").fill("Ana")
+        first.get_by_label("What became of gate_quiet").fill("a drill")
         first.get_by_role("button", name="Resolve").click()
         expect(cards).to_have_count(2)
         page.goto("/alerts?all=1")

@@ -16,6 +16,7 @@ import pytest
 from chainlab.database import connect
 from chainlab.errors import Unavailable
 from chainlab.events import Events
+from chainlab.monitor import monitor as monitor_module
 from chainlab.monitor.metrics import exposition
 from chainlab.monitor.monitor import Monitor
 from chainlab.monitor.observers import Observer, report
@@ -208,6 +209,35 @@ def test_times_are_the_scenarios_while_a_drill_goes_on(desk: Desk) -> None:
     moment["acknowledged"] = drill("02:25")
     alert = monitor.book.acknowledge(alert.id, by="Ana")
     assert (alert.first, alert.raised, alert.acknowledged) == tuple(moment.values())
+
+
+def tampered(desk: Desk, statement: str) -> None:
+    connection = connect(desk.events)
+    assert connection.execute(statement).rowcount == 1
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule", "summary"),
+    [
+        ("DELETE FROM events WHERE sequence = 2", "EventLogBroken", "event 2 does not fit the chain"),
+        ("UPDATE events SET envelope = zeroblob(9) WHERE sequence = 1", "EventLogBroken", "event 1 does not fit"),
+        ("DELETE FROM events WHERE sequence = 3", "EventLogRewritten", "event 3, which the monitor saw, is gone"),
+        ("UPDATE events SET hash = zeroblob(32) WHERE sequence = 3", "EventLogRewritten", "event 3 is not the one"),
+    ],
+)
+def test_an_event_that_was_removed_or_changed_raises(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, statement: str, rule: str, summary: str
+) -> None:
+    monkeypatch.setattr(monitor_module, "CHAIN_S", 0.0)
+    for subject in ("a", "b", "c"):
+        desk.push(subject)
+    assert len(desk.monitor().look().notices) == 3
+    tampered(desk, statement)
+    raised = {notice.alert.name: notice.alert for notice in desk.monitor().look().notices}
+    assert summary in raised[rule].summary
+    desk.push("d")  # a later event does not heal it
+    assert "resolved" not in [notice.state for notice in desk.monitor().look().notices]
 
 
 WATCHER = """

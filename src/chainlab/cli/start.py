@@ -58,6 +58,7 @@ def start(unit: str, port: int, new_token: bool, no_browser: bool, workspace: Pa
             echo(f"open this page, token included: {session.server.address}")
             if not no_browser and has_display():
                 webbrowser.open(session.server.redirect.as_uri())  # keeps the token off the browser's command line
+            echo(f"alerts: {session.services}/alerts; nobody watches until you do: chainlab monitor run")
             echo("To end: save (Ctrl-S in the browser), then Ctrl-C here. What is saved is kept.")
             try:
                 session.wait()

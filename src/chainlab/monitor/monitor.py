@@ -32,6 +32,7 @@ from chainlab.monitor.alert_book import STATE, AlertBook
 from chainlab.monitor.alert_rules import ActiveAlert, AlertEvaluation, load_alert_rules
 from chainlab.monitor.alerts import AlertList, Notice, Signal
 from chainlab.monitor.detections import Detection, Detections, load_detections
+from chainlab.monitor.event_memory import EventMemory
 from chainlab.monitor.matching import Match, find_matches
 from chainlab.monitor.metrics import Metrics
 from chainlab.monitor.observers import Observer
@@ -49,6 +50,10 @@ HYGIENE: Final = ("none: hygiene",)
 NOT_ASKED: Final = "DetectionNotAsked"  # alerts about the monitor's own rules
 BROKEN: Final = "RuleFileBroken"
 FAILING: Final = "AlertRuleFailing"
+REWRITTEN: Final = "EventLogRewritten"
+CHAIN: Final = "EventLogBroken"
+EVENTS: Final = "events"  # the name under which the check of the chain is noted
+CHAIN_S: Final = 300.0  # seconds between two checks of the whole chain
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,6 +104,7 @@ class Monitor:
         with contextlib.ExitStack() as undo:  # in reverse, as far as it came
             self.book = undo.enter_context(AlertBook.of(folder, database_path))
             self._schedule = undo.enter_context(Schedule(state))
+            self._memory = undo.enter_context(EventMemory(state, database_path))
             self._scrapes = undo.enter_context(Scrapes(state))
             self.metrics = Metrics(database_path, self.book, self._schedule)
             self._undo = undo.pop_all()
@@ -125,7 +131,10 @@ class Monitor:
         """
         with self._guard, self._locked():
             problems = list(self._observe())
+            rewritten = self._compare_events()
             events, unasked = self._detect()
+            if not rewritten and events:
+                self._memory.remember(self.book.cursor())
             self._schedule.note(MONITOR)
             problems += [*unasked, *self._judge()]
             if self._webhook is not None:
@@ -165,6 +174,24 @@ class Monitor:
             yield from (f"{observer.name}: {problem}" for problem in problems)
 
     # -- detections
+
+    def _compare_events(self) -> bool:
+        """Compare the event log with what was seen of it, and now and then check its chain; true when it differs."""
+        found = {REWRITTEN: self._memory.rewritten()}
+        if self._schedule.is_due(EVENTS, CHAIN_S):
+            found[CHAIN] = self._memory.broken()
+            self._schedule.note(EVENTS)
+        now = self.book.now()
+        response = (
+            "Copy the state of the services before anything else; then compare its events with a copy from before."
+        )
+        signals = [
+            Signal(name, "critical", "event log", problem, response, HYGIENE, now, now)
+            for name, problem in found.items()
+            if problem
+        ]
+        self.book.settle(found, signals)
+        return bool(found[REWRITTEN])
 
     def _detect(self) -> tuple[int, list[str]]:
         """Ask the detections about new events; returns their number, and why a rule could not be asked."""
