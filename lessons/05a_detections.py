@@ -311,13 +311,13 @@ from chainlab.monitor.detections import load_detections
 from chainlab.monitor.measurement import measure
 
 rules = load_detections(lab.data / "detections")
-honest, attacks = benign(TUNING[1], releases=3000), attacked(TUNING[1], instances=40)
+honest, attacks = benign(TUNING[2], releases=3000), attacked(TUNING[2], instances=40)
 measured = measure(rules.named("publish_without_run", "attestation_lost", "release_off_hours"), honest, attacks)
 measured
 
 # %% [markdown]
-# `publish_without_run` is the rule from above, as the course has it. It finds seven thefts in ten: the others used a
-# run. Its false alarms look negligible, five in 3,643, and still at 1:10,000 one alarm in twenty is a theft.
+# `publish_without_run` is the rule from above, as the course has it. It finds most of the thefts: the others used a run.
+# Its false alarms look negligible, a few in thousands, and still at 1:10,000 not one alarm in ten is a theft.
 # `release_off_hours` fires whenever somebody works late. It names no technique but says *hygiene*, because no attack
 # needs the night: nobody should be woken by it.
 #
@@ -340,14 +340,14 @@ pd.DataFrame(cases, columns=["rule", "hard case"]).value_counts().rename("alarms
 # a release three times in ten minutes. A set without such cases flatters every rule. Ours has those that their authors
 # thought of; yours will have others.
 #
-# **Predict.** On other weeks, that no rule was written for, `publish_without_run` has no false alarm in 3,876 uploads.
-# What can you say of its precision at 1:10,000? "it is 1", "at least 0.5" or "less than that"?
+# **Predict.** On other weeks, that no rule was written for, `attestation_lost` has not one false alarm in thousands of
+# uploads. What can you say of its precision at 1:10,000? "it is 1", "at least 0.5" or "less than that"?
 
 # %% tags=["predict"]
 prediction = None
 
-others = benign(HELD_OUT[0], releases=3000), attacked(HELD_OUT[0], instances=40)
-(figures,) = measure(rules.named("publish_without_run"), *others).rules
+weeks_of_others = benign(HELD_OUT[0], releases=3000), attacked(HELD_OUT[0], instances=40)
+(figures,) = measure(rules.named("attestation_lost"), *weeks_of_others).rules
 rare = figures.precisions[-1]
 print(figures.recall, "detected;", figures.false_positive_rate(), "; precision at 1:10,000", rare)
 lab.predicted(prediction, "less than that" if rare.low < 0.5 else "at least 0.5")
@@ -445,9 +445,9 @@ assert (good.data["attested"], theft.data["attested"], theft.data["identity_chan
 assert at_night == "no" and notices(theft.sequence) == "yes"
 assert len(windows) > 3000 and share[True] > 95 and share[False] == 0  # upside down, both ways
 assert round(100 * precision(0.99, 0.01, 1 / 10_000)) == 1
-wide_open = measured["publish_without_run"]
-assert str(wide_open.recall) == "29 of 40" and str(wide_open.false_positives) == "5 of 3643"  # the text says so
-assert str(figures.false_positives) == "0 of 3876" and rare.low < 0.1
+asked = measured["publish_without_run"]
+assert 0.5 < asked.recall.value < 1 and 0 < asked.false_positives.value < 0.005  # most; a few in thousands
+assert asked.precisions[-1].value < 0.1 and figures.false_positives.count == 0 and rare.low < 0.1
 assert narrow.recall.value < wide.recall.value and narrow.precisions[-1].value > wide.precisions[-1].value
 expected = {"publish_without_run", "attestation_lost", "left_over_token"} if first else {"publish_without_run"}
 assert {alert.name for alert in urgent} >= expected
