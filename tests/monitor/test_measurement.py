@@ -58,6 +58,8 @@ def test_figures_are_those_that_counting_by_hand_gives() -> None:
         assert got.low < true / (true + false) < got.high
     assert figures.passed
     assert "2 of 15 artifact.published" in figures.false_positive_rate()
+    seldom = History((*benign.events, dataclasses.replace(_publish(16, 1), time="2027-05-01T10:00:00Z")))
+    assert repr(measure([_rule()], seldom, History(events, attacks))).endswith("< 0.1")
 
 
 def test_without_a_false_alarm_precision_has_a_lower_bound_alone() -> None:

@@ -175,7 +175,7 @@ class Measurement(Shown):
         technique = ", ".join(rule.detection.technique) or "hygiene"
         if rule.failed:
             return (name, technique, f"not asked: {rule.failed}", *[""] * 5)
-        weekly = "–" if rule.alerts_a_week is None else f"{rule.alerts_a_week:.2f}"
+        weekly = "–" if rule.alerts_a_week is None else _a_week(rule.alerts_a_week)
         return (name, technique, str(rule.recall), rule.false_positive_rate(), *map(str, rule.precisions), weekly)
 
 
@@ -235,6 +235,10 @@ def _length(history: History) -> float:
     """Seconds between the first event of a history and its last."""
     times = [datetime.fromisoformat(event.scenario_time or event.time) for event in history.events]
     return (max(times) - min(times)).total_seconds() if times else 0.0
+
+
+def _a_week(alerts: float) -> str:
+    return "< 0.1" if 0 < alerts < 0.05 else f"{alerts:.1f}"
 
 
 def _rate_document(rate: Rate) -> dict[str, Any]:
