@@ -12,13 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from gate_stack import ADVISORIES, POLICIES
 from running_release import Production, production
 
+from chainlab.cli import _main
 from chainlab.deploy import prediction_service
 from chainlab.deploy.admission import pinned
+from chainlab.deploy.deployment import Deployed
 from chainlab.deploy.prediction_service import BEHAVIOUR, model_served
 from chainlab.errors import InUse, Refused, Unavailable
+from chainlab.monitor.event_totals import EventTotals
 from chainlab.monitor.reverification import Reverification, ReverificationObserver
 from chainlab.monitor.runtime import RuntimeObserver
 from chainlab.policy.gate import Gate
@@ -55,6 +59,16 @@ def looked(observer: ReverificationObserver) -> Reverification:
     return result
 
 
+def deployed_last(running: Production, *references: str) -> Deployed:
+    """Deploy releases one after the other, unless they were deployed last and the service is as it was installed."""
+    current, history = running.deployment._read()
+    if current is None or history[-len(references) :] != [*references] or not looked(observer(running)).verified:
+        for reference in references:
+            current = running.deployment.deploy(reference)
+    assert current is not None
+    return current
+
+
 def quarantine(running: Production, reference: str) -> None:
     running.registry.quarantine.hold(pinned(reference)[1], "misses melanomas", by="security@acme.example")
 
@@ -79,13 +93,14 @@ def with_advisory(running: Production, folder: Path) -> Gate:
 
 
 def test_what_did_not_change_verifies_and_nothing_is_signed_or_kept(running: Production, references: list[str]) -> None:
-    deployed = running.deployment.deploy(references[0])
+    deployed = deployed_last(running, references[0])
     bundles = running.registry.evidence.bundles(pinned(references[0])[1])
+    verdicts = running.events("gate.answered")
     result = looked(observer(running, *ALL))
     assert (result.verified, result.cause, result.action) == (True, "", "none")
     assert running.registry.evidence.bundles(pinned(references[0])[1]).keys() == bundles.keys()
-    [event] = running.events("service.reverified")
-    assert event == {
+    assert running.events("gate.answered") == verdicts
+    assert running.events("service.reverified")[-1] == {
         "reference": deployed.reference, "verified": True, "cause": None, "why": None, "action": "none"
     }  # fmt: skip
     assert running.deployment.current == deployed
@@ -94,7 +109,7 @@ def test_what_did_not_change_verifies_and_nothing_is_signed_or_kept(running: Pro
 def test_each_change_is_reported_with_its_cause_and_nothing_is_done(
     running: Production, references: list[str], tmp_path: Path
 ) -> None:
-    deployed = running.deployment.deploy(references[0])
+    deployed = deployed_last(running, references[0])
     folder = running.deployment.folder(deployed)
 
     def check(cause: str, why: str, gate: Gate | None = None) -> None:
@@ -131,12 +146,17 @@ def test_each_change_is_reported_with_its_cause_and_nothing_is_done(
     check("unreachable", "cannot be read", tomorrow)
     # a service that does not answer: no reason to go back, whatever the policy says
     prediction_service.stop(deployed.service)
+    totals = EventTotals(running.database)
+    totals.read()
+    known: object = dict(totals.service)
     check("unreachable", "the service does not answer")
     assert looked(observer(running, *ALL, "unreachable")).action == "reported"
+    totals.read()
+    assert known == totals.service  # no check: the alert about an overdue one has to come
 
 
 def test_unexpected_behaviour_is_a_cause(running: Production, references: list[str]) -> None:
-    deployed = running.deployment.deploy(references[0])
+    deployed = deployed_last(running, references[0])
     line = {"time": 1.0, "phase": "serving", "action": "process", "target": "id"}
     with (running.deployment.folder(deployed) / BEHAVIOUR).open("a") as file:
         file.write(json.dumps(line) + "\n")
@@ -144,16 +164,13 @@ def test_unexpected_behaviour_is_a_cause(running: Production, references: list[s
     result = looked(observer(running, "bytes"))
     assert (result.cause, result.action) == ("runtime", "reported")
     assert result.why == "1 unexpected, first process id at serving"
-    running.deployment.deploy(references[0])
-    assert looked(observer(running)).verified  # the new service has done nothing
 
 
 def test_it_goes_back_to_the_newest_release_that_verifies_and_keeps_the_evidence(
     running: Production, references: list[str]
 ) -> None:
     first, second, third = references
-    for reference in references:
-        deployed = running.deployment.deploy(reference)
+    deployed = deployed_last(running, *references)
     try:
         quarantine(running, third)
         quarantine(running, second)
@@ -173,8 +190,6 @@ def test_it_goes_back_to_the_newest_release_that_verifies_and_keeps_the_evidence
         assert running.events("service.rolledback")[-1]["before"] == third
         # It does not go on from there: what runs now verifies.
         assert looked(observer(running, "revoked")).verified
-        running.deployment.deploy(first)
-        assert kept.exists()
     finally:
         lift(running, third)
         lift(running, second)
@@ -183,8 +198,7 @@ def test_it_goes_back_to_the_newest_release_that_verifies_and_keeps_the_evidence
 def test_without_an_earlier_release_that_verifies_it_stays_and_says_so(
     running: Production, references: list[str], tmp_path: Path
 ) -> None:
-    for reference in references[:2]:
-        deployed = running.deployment.deploy(reference)
+    deployed = deployed_last(running, *references[:2])
     gate = with_advisory(running, tmp_path)
     running.deployment._gate = lambda: gate  # the advisory is about every release
     try:
@@ -201,8 +215,7 @@ def test_without_an_earlier_release_that_verifies_it_stays_and_says_so(
 def test_a_gate_that_cannot_judge_an_earlier_release_is_no_reason_to_pass_over_it(
     running: Production, references: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for reference in references[:2]:
-        deployed = running.deployment.deploy(reference)
+    deployed = deployed_last(running, *references[:2])
     quarantine(running, references[1])
 
     def failing(*_: object, **__: object) -> object:
@@ -224,8 +237,7 @@ def test_another_release_that_is_deployed_meanwhile_is_not_rolled_back(
     running: Production, references: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second, third = references
-    running.deployment.deploy(first)
-    deployed = running.deployment.deploy(second)
+    deployed = deployed_last(running, first, second)
     quarantine(running, second)
     preview = Gate.preview
 
@@ -277,30 +289,28 @@ deployment.rollback(leaving=deployment.current, why="bytes: changed")
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize("where", ["started", "written"])
 def test_a_rollback_that_is_killed_leaves_one_service_and_the_evidence(
-    running: Production, references: list[str], where: str
+    running: Production, references: list[str]
 ) -> None:
     """Killed when the earlier release has started, or when the state names it and the refused one still runs."""
     first, second = references[:2]
-    running.deployment.deploy(first)
-    deployed = running.deployment.deploy(second)
-    quarantine(running, second)
-    try:
-        folders = [running.deployment.directory.parent, POLICIES, ADVISORIES]
-        command = [sys.executable, "-c", KILLED, where, *map(str, folders)]
-        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-        current = running.deployment.current
-        assert current is not None
-        assert current.reference == (second if where == "started" else first)
-        result = looked(observer(running, *ALL))
-        assert result.action == ("rolledback" if where == "started" else "none")
-        now = running.deployment.deploy(first)
+    folders = [running.deployment.directory.parent, POLICIES, ADVISORIES]
+    for where, names, action in [("started", second, "rolledback"), ("written", first, "none")]:
+        deployed = deployed_last(running, first, second)
+        quarantine(running, second)
+        try:
+            command = [sys.executable, "-c", KILLED, where, *map(str, folders)]
+            assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+            current = running.deployment.current
+            assert current is not None
+            assert current.reference == names
+            assert looked(observer(running, *ALL)).action == action
+        finally:
+            lift(running, second)
+        now = running.deployment.deploy(second)
         assert model_served(deployed.service) is None
         assert [path.name for path in (running.deployment.directory / "releases").iterdir()] == [now.service.folder]
         assert (running.deployment.evidence / deployed.service.folder / "refused.json").exists()
-    finally:
-        lift(running, second)
 
 
 def test_nothing_runs_of_an_empty_deployment(running: Production) -> None:
@@ -308,3 +318,12 @@ def test_nothing_runs_of_an_empty_deployment(running: Production) -> None:
     assert observer(running).reverify() is None
     with pytest.raises(Refused, match="nothing is deployed"):
         running.deployment.restart()
+
+
+def test_the_command_says_when_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CHAINLAB_WORKSPACE", raising=False)
+    answer = CliRunner().invoke(_main, ["deploy", "--reverify"])
+    assert (answer.exit_code, answer.output) == (1, "nothing is deployed\n")
+    answer = CliRunner().invoke(_main, ["deploy", "--reverify", "--restart"])
+    assert answer.exit_code == 2
+    assert "--restart takes no REFERENCE" in answer.output

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from running_release import Production, production
 
+from chainlab.deploy.deployment import Deployed
 from chainlab.deploy.prediction_service import BEHAVIOUR, model_served
 from chainlab.monitor.runtime import RuntimeObserver, attested, read_report
 from chainlab.policy.policy import Behaviour
@@ -27,48 +28,74 @@ def observer(running: Production) -> RuntimeObserver:
     return RuntimeObserver(running.deployment, policy=running.gate.policy, database=running.database)
 
 
-def behaved(running: Production, reference: str) -> list[tuple[str, str, str, bool]]:
-    """Action, target, phase and whether it was expected, of each event about a release."""
+@pytest.fixture(scope="module")
+def honest(running: Production) -> Deployed:
+    """A service that does what is expected."""
+    return running.deployment.deploy(running.release())
+
+
+def behaved(running: Production, reference: str, after: int = 0) -> list[tuple[str, str, str, bool]]:
+    """Action, target, phase and whether it was expected, of each event about a release; ``after`` some of them."""
     found = [data for data in running.events("service.behaved") if data["reference"] == reference]
-    return [(data["action"], data["target"], data["phase"], data["expected"]) for data in found]
+    return [(data["action"], data["target"], data["phase"], data["expected"]) for data in found][after:]
 
 
 def test_an_honest_service_does_what_is_expected_and_is_quiet_while_it_serves(
-    running: Production, observer: RuntimeObserver
+    running: Production, observer: RuntimeObserver, honest: Deployed
 ) -> None:
-    deployed = running.deployment.deploy(running.release())
     for _ in range(20):
-        assert model_served(deployed.service) == deployed.service.model
+        assert model_served(honest.service) == honest.service.model
     observer.observe()
     observer.observe()
-    assert behaved(running, deployed.reference) == [
+    assert behaved(running, honest.reference) == [
         ("listen", "127.0.0.1:0", "serving", True),
         ("connect", "name 127.0.0.1", "serving", True),
     ]
-    folder = running.deployment.folder(deployed)
-    assert not list((folder / "venv").rglob("__pycache__"))
+    assert not list((running.deployment.folder(honest) / "venv").rglob("__pycache__"))
 
 
-def test_a_pth_payload_is_seen_when_the_service_starts_again(running: Production, observer: RuntimeObserver) -> None:
-    deployed = running.deployment.deploy(running.release())
+def test_a_pth_payload_is_seen_when_the_service_starts_again(
+    running: Production, observer: RuntimeObserver, honest: Deployed
+) -> None:
     observer.observe()
-    payload = running.deployment.folder(deployed) / SITE / "zz_telemetry.pth"
+    before = len(behaved(running, honest.reference))
+    payload = running.deployment.folder(honest) / SITE / "zz_telemetry.pth"
     payload.write_text("import subprocess; subprocess.run(['true'])\n")
-    assert running.deployment.restart().service.pid != deployed.service.pid
+    assert running.deployment.restart().service.pid != honest.service.pid
+    payload.unlink()
     observer.observe()
-    unexpected = [entry for entry in behaved(running, deployed.reference) if not entry[3]]
-    assert [(action, phase) for action, _, phase, _ in unexpected] == [
-        ("read", "startup"),
-        ("code", "startup"),
-        ("process", "startup"),
+    assert behaved(running, honest.reference, before) == [
+        ("read", str(payload), "startup", False),
+        ("code", str(payload), "startup", False),
+        ("process", "true", "startup", False),
+        ("listen", "127.0.0.1:0", "serving", True),  # once for each start
+        ("connect", "name 127.0.0.1", "serving", True),
     ]
-    assert [target for _, target, _, _ in unexpected[:2]] == [str(payload)] * 2
-    expected = [entry[:2] for entry in behaved(running, deployed.reference) if entry[3]]
-    assert expected.count(("listen", "127.0.0.1:0")) == 2  # once for each start
+
+
+def test_a_report_that_was_changed_is_unexpected(
+    running: Production, observer: RuntimeObserver, honest: Deployed
+) -> None:
+    report = running.deployment.folder(honest) / BEHAVIOUR
+    observer.observe()
+    whole = report.read_text()
+    for text in (f"{whole}all is well\n", whole[: whole.rindex('{"time"')], None):
+        before = len(behaved(running, honest.reference))
+        report.unlink() if text is None else report.write_text(text)
+        observer.observe()
+        new = behaved(running, honest.reference, before)
+        assert (new[0][0], new[0][3]) == ("write", False)
+        observer.observe()
+        assert behaved(running, honest.reference, before) == new
 
 
 LOAD = """
 import ctypes, os, pickle, socket
+for n in range(3000):
+    try:
+        open(f"/nowhere/{n}")
+    except OSError:
+        pass
 os.system("true")
 pickle.loads(b"cos\\nsystem\\n.")
 with socket.socket() as unbound:
@@ -78,48 +105,23 @@ ctypes.CDLL(None).getpid
 """
 
 
-def test_what_is_not_attested_is_unexpected(running: Production, observer: RuntimeObserver) -> None:
-    serving = "open('/etc/passwd').close(); exec('1'); import socket; socket.create_server(('127.0.0.1', 0)).close()"
+def test_what_is_not_attested_is_unexpected_and_a_flood_hides_no_process(
+    running: Production, observer: RuntimeObserver
+) -> None:
+    serving = "import socket; socket.create_server(('127.0.0.1', 0)).close()"
     deployed = running.deployment.deploy(running.release(LOAD, serving))
     observer.observe()
-    assert [entry[:3] for entry in behaved(running, deployed.reference) if not entry[3]] == [
+    unexpected = [entry[:3] for entry in behaved(running, deployed.reference) if not entry[3]]
+    assert sum(action == "read" for action, _, _ in unexpected) == 101
+    assert [entry for entry in unexpected if entry[0] != "read"] == [
         ("process", "true", "load"),
-        ("code", "pickle os.system", "load"),
         ("connect", "127.0.0.1:9", "load"),
-        ("write", "/dev/null", "load"),
-        ("load", "symbol getpid", "load"),
-        ("read", "/etc/passwd", "serving"),
         ("listen", "127.0.0.1:0", "serving"),
     ]
-
-
-def test_a_report_that_was_changed_is_unexpected(running: Production, observer: RuntimeObserver) -> None:
-    deployed = running.deployment.deploy(running.release())
     report = running.deployment.folder(deployed) / BEHAVIOUR
-    observer.observe()
-    whole = report.read_text()
-    for text in (f"{whole}all is well\n", whole[: whole.rindex('{"time"')], None):
-        before = len(behaved(running, deployed.reference))
-        report.unlink() if text is None else report.write_text(text)
-        observer.observe()
-        new = behaved(running, deployed.reference)[before:]
-        assert (new[0][0], new[0][3]) == ("write", False)
-        observer.observe()
-        assert len(behaved(running, deployed.reference)) == before + len(new)
-
-
-def test_a_flood_of_actions_becomes_few_events(running: Production, observer: RuntimeObserver) -> None:
-    flood = (
-        "for n in range(3000):\n    try: open(f'/nowhere/{n}')\n    except OSError: pass\nimport os; os.system('true')"
-    )
-    deployed = running.deployment.deploy(running.release(flood))
-    report = running.deployment.folder(deployed) / BEHAVIOUR
-    actions = list(read_report(report, Behaviour()))
-    assert sum(action.action == "read" for action in actions) == 1001
-    observer.observe()
-    entries = behaved(running, deployed.reference)
-    assert ("process", "true", "load", False) in entries
-    assert sum(entry[0] == "read" for entry in entries) == 101
+    reads = [action for action in read_report(report, Behaviour()) if action.action == "read"]
+    assert len(reads) == 1000
+    assert any("further ones are not reported" in action.target for action in read_report(report, Behaviour()))
 
 
 def test_without_a_service_there_is_nothing_to_see(running: Production, observer: RuntimeObserver) -> None:

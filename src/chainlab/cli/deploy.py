@@ -100,7 +100,7 @@ def _show_again(world: World, as_json: bool) -> NoReturn:
     """Verify again what runs, and print the answers; exit with 1 unless it verifies."""
     result = world.reverification.reverify()
     if as_json:
-        echo_json(asdict(result) if result else None)
+        echo_json(result.document() if result else None)
     else:
         echo(repr(result) if result else "nothing is deployed", lines=True)
     sys.exit(0 if result and result.verified else 1)

@@ -10,6 +10,7 @@ A process that is killed cannot end its children, but the system still closes it
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -25,7 +26,8 @@ def main(command: Sequence[str]) -> int:
     program = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        while os.read(sys.stdin.fileno(), 4096):  # not by a buffer: Python would wait a second for it before it ends
+            pass
         program.kill()
 
     threading.Thread(target=watch, daemon=True).start()

@@ -121,6 +121,8 @@ class EventTotals:
         self.service = {}
 
     def _reverify(self, event: Event) -> None:
+        if event.data.get("cause") == "unreachable":  # nothing is known: the last check grows old
+            return
         if self.service and event.data.get("reference", event.subject) == self.service["reference"]:
             self.service |= {"verified": bool(event.data.get("verified")), "checked": _time(event)}
 

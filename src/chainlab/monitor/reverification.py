@@ -27,7 +27,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chainlab.database import connect
 from chainlab.deploy import prediction_service
@@ -84,6 +84,16 @@ class Reverification(Shown):
         reasons = [answer.why for answer in self.answers if answer.cause]
         return "; ".join([*reasons, *([self.note] if self.note else [])])
 
+    def document(self) -> dict[str, Any]:
+        """The result as JSON data: the event's."""
+        return {
+            "reference": self.reference,
+            "verified": self.verified,
+            "cause": self.cause or None,
+            "why": self.why or None,
+            "action": self.action,
+        }
+
     def _display(self) -> Display:
         """The answers, and what was done."""
         rows: list[tuple[str, Cell, str]] = [
@@ -132,18 +142,8 @@ class ReverificationObserver:
         questions = (_files, _model, self._admission, self._verdict, self._behaviour)
         answers = tuple(answer for ask in questions for answer in self._answers(ask, current))
         result = self._act(current, Reverification(current.reference, answers))
-        report(
-            self._database,
-            "service.reverified",
-            str(pinned(result.reference)[1]),
-            {
-                "reference": result.reference,
-                "verified": result.verified,
-                "cause": result.cause or None,
-                "why": result.why or None,
-                "action": result.action,
-            },
-        )
+        subject = str(pinned(result.reference)[1])
+        report(self._database, "service.reverified", subject, result.document())
         return result
 
     def _answers(self, ask: Callable[..., Iterator[Answer]], current: Deployed) -> list[Answer]:
