@@ -31,9 +31,10 @@ from figures import report, save, seconds
 from chainlab.database import connect, transaction
 from chainlab.monitor.logwatch.kit_logs import kit_sources
 from chainlab.monitor.logwatch.log_sources import LogVersion
+from chainlab.monitor.logwatch.looks import Look
 from chainlab.monitor.logwatch.watch_list import WatchList
 from chainlab.monitor.logwatch.watch_state import WatchState
-from chainlab.monitor.logwatch.watching import Look, Watching
+from chainlab.monitor.logwatch.watching import Watching
 from chainlab.trust.authority import certify, precertify
 from chainlab.trust.client import Trust, workflow_claims
 from chainlab.trust.instance import Instance

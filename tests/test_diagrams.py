@@ -50,6 +50,26 @@ def test_an_audit_path_rings_the_hashes_of_the_inclusion_proof(size: int) -> Non
         plt.close("all")
 
 
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (3, 7), (4, 7), (5, 7), (6, 11), (15, 16)])
+def test_growth_rings_the_hashes_of_the_consistency_proof(first: int, second: int) -> None:
+    tree = MerkleTree(b"".join(leaf_hash(bytes([number])) for number in range(second)))
+    _, ax = diagrams.growth(first, second, title="t")
+    ringed = [text.get_text() for text in ax.texts if (box := text.get_bbox_patch()) and box.get_linewidth() > 2]
+    hashes = set()
+    for name in ringed:
+        start, _, last = name.partition("–")
+        part = MerkleTree(tree.hashes(0, int(start), int(last or start) + 1))
+        hashes.add(part.root())
+    assert hashes == set(tree.consistency(first, second))
+    plt.close("all")
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 3), (3, 3), (4, 3), (1, 17)])
+def test_a_growth_that_is_none_is_refused(first: int, second: int) -> None:
+    with pytest.raises(MalformedInput, match="no growth"):
+        diagrams.growth(first, second, title="t")
+
+
 @pytest.mark.parametrize(("size", "index"), [(0, 0), (7, 7), (7, -1), (17, 0)])
 def test_a_leaf_that_the_tree_lacks_is_refused(size: int, index: int) -> None:
     with pytest.raises(MalformedInput, match="no leaf"):

@@ -123,6 +123,11 @@ def test_two_faces_show_only_beside_a_second_observers_checkpoint(version: LogVe
         assert look.pair[0].text == seen.head.text
         Writer(one.instance).add(version, b"one more")  # also when the faces differ in size
         assert mine.look(source_of(one, version), witnesses=(seen.head,))[0].split is True
+        for number in range(3, 8):
+            writer.add(version, b"%d" % number)  # of the other face, whose checkpoint is now ahead of what we are shown
+        ahead = other.look(source_of(two, version))[0].head
+        assert ahead is not None
+        assert mine.look(source_of(one, version), witnesses=(ahead,))[0].split is True
         honest = other.look(source_of(two, version), witnesses=(seen.head,))[0]
         assert (honest.split, honest.status) == (False, 0)
 

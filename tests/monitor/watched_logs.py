@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from chainlab.monitor.logwatch.checkpoints import Checkpoint
 from chainlab.monitor.logwatch.kit_logs import kit_sources
 from chainlab.monitor.logwatch.log_sources import LogSource, LogVersion
+from chainlab.monitor.logwatch.looks import Look
 from chainlab.monitor.logwatch.watch_list import WatchList
 from chainlab.monitor.logwatch.watch_state import WatchState
-from chainlab.monitor.logwatch.watching import Look, Watching
+from chainlab.monitor.logwatch.watching import Watching
 from chainlab.services import Server
 from chainlab.trust.client import Trust, workflow_claims
 from chainlab.trust.instance import Instance

@@ -12,7 +12,7 @@ beside a diagram says the same in words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import matplotlib.pyplot as plt
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from chainlab.dashboards.drawing import ACCENT, GREY, INK, PALE, TEXT, Point, arrow, box, canvas, frame
 from chainlab.errors import MalformedInput
 
-__all__ = ["audit_path", "bundle", "cache_scopes", "decision", "keyless", "signers"]
+__all__ = ["audit_path", "bundle", "cache_scopes", "decision", "growth", "keyless", "signers"]
 
 _ACTORS: Final = (
     "you, or\na job",
@@ -101,6 +101,28 @@ def audit_path(size: int, index: int, *, title: str) -> tuple[Figure, Axes]:
     """
     if not 1 <= size <= 16 or not 0 <= index < size:
         raise MalformedInput(f"no leaf {index} in a tree of {size}", hint="draw 1 to 16 leaves, counted from 0")
+    proof = _siblings(0, size, index)
+    legend = f"filled: leaf {index} and its way to the root.  thick ring: the proof's hashes, " + _listed(proof)
+    return _merkle_tree(size, lambda start, stop: start <= index < stop, proof, title, legend)
+
+
+def growth(first: int, second: int, *, title: str) -> tuple[Figure, Axes]:
+    """Draw the Merkle tree of ``second`` leaves (2 to 16), and the proof that it begins with that of ``first``.
+
+    The first tree's leaves are filled, and the proof's hashes are ringed. Raises `MalformedInput` for other sizes.
+    Source: RFC 6962, section 2.1.2.
+    """
+    if not 1 <= first < second <= 16:
+        raise MalformedInput(f"no growth from {first} to {second}", hint="draw from 1 leaf on, to 16 leaves at most")
+    proof = _growth(first, 0, second, whole=True)
+    legend = f"filled: the first {first} leaves.  thick ring: the proof's hashes, " + _listed(proof)
+    return _merkle_tree(second, lambda start, stop: stop <= first and stop - start == 1, proof, title, legend)
+
+
+def _merkle_tree(
+    size: int, filled: Callable[[int, int], bool], ringed: Sequence[tuple[int, int]], title: str, legend: str
+) -> tuple[Figure, Axes]:
+    """Draw a tree; ``filled`` and ``ringed`` name a node by its first leaf and the one behind its last."""
     fig, ax = plt.subplots(figsize=(9, 4.2))
     nodes: list[tuple[Point, int, int]] = []
 
@@ -117,34 +139,25 @@ def audit_path(size: int, index: int, *, title: str) -> tuple[Figure, Axes]:
         return point
 
     height = place(0, size)[1]
-    path = {(start, stop) for _, start, stop in nodes if start <= index < stop}
-    proof = set(_siblings(0, size, index))
     for point, start, stop in nodes:
         name = str(start) if stop - start == 1 else f"{start}–{stop - 1}"
-        on_path, in_proof = (start, stop) in path, (start, stop) in proof
+        dark, in_proof = filled(start, stop), (start, stop) in ringed
         ax.text(
             *point,
             name,
             ha="center",
             va="center",
             fontsize=9.5,
-            weight="bold" if on_path or in_proof else "normal",
-            color="white" if on_path else TEXT,
+            weight="bold" if dark or in_proof else "normal",
+            color="white" if dark else TEXT,
             bbox={
                 "boxstyle": "round,pad=0.35",
-                "facecolor": INK if on_path else "white",
-                "edgecolor": ACCENT if in_proof else INK if on_path else GREY,
+                "facecolor": INK if dark else "white",
+                "edgecolor": ACCENT if in_proof else INK if dark else GREY,
                 "linewidth": 2.6 if in_proof else 1,
             },
         )
-    ax.text(
-        -0.4,
-        -0.75,
-        f"filled: leaf {index} and its way to the root.  thick ring: the proof's hashes, "
-        + (", ".join(_leaf_range(node) for node in _siblings(0, size, index)) or "none"),
-        fontsize=8.5,
-        color=TEXT,
-    )
+    ax.text(-0.4, -0.75, legend, fontsize=8.5, color=TEXT)
     ax.set(xlim=(-0.6, max(size - 0.4, 5)), ylim=(-1, height + 0.5), title=title)
     ax.axis("off")
     return fig, ax
@@ -259,6 +272,20 @@ def _siblings(start: int, stop: int, index: int) -> Sequence[tuple[int, int]]:
     if index < middle:
         return [*_siblings(start, middle, index), (middle, stop)]
     return [*_siblings(middle, stop, index), (start, middle)]
+
+
+def _growth(first: int, start: int, stop: int, *, whole: bool) -> Sequence[tuple[int, int]]:
+    """The nodes of a consistency proof, as `MerkleTree.consistency` orders their hashes."""
+    if first == stop:
+        return [] if whole else [(start, stop)]
+    middle = start + (1 << (stop - start - 1).bit_length() - 1)
+    if first <= middle:
+        return [*_growth(first, start, middle, whole=whole), (middle, stop)]
+    return [*_growth(first, middle, stop, whole=False), (start, middle)]
+
+
+def _listed(nodes: Sequence[tuple[int, int]]) -> str:
+    return ", ".join(_leaf_range(node) for node in nodes) or "none"
 
 
 def _leaf_range(node: tuple[int, int]) -> str:

@@ -16,7 +16,7 @@ from chainlab.errors import MalformedInput, Unavailable
 if TYPE_CHECKING:
     from chainlab.monitor.logwatch.checkpoints import Checkpoint
     from chainlab.monitor.logwatch.log_sources import LogSource, LogVersion
-    from chainlab.monitor.logwatch.watching import Look, Sighting
+    from chainlab.monitor.logwatch.looks import Look, Sighting
 
 __all__ = ["log"]
 
@@ -174,7 +174,7 @@ def _line(sighting: Sighting) -> str:
     signer = sighting.signer
     details = [signer[name] for name in ("issuer", "source_repository_ref") if name in signer]
     word = "expected" if sighting.expected else "UNEXPECTED"
-    return f"{word:<10}  entry {sighting.index}  {signer['identity'] or '(no name)'}  {' · '.join(details)}".rstrip()
+    return f"{word:<10}  entry {sighting.index}  {sighting.name}  {' · '.join(details)}".rstrip()
 
 
 def _document(look: Look) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from chainlab.errors import Unavailable
 from chainlab.monitor.logwatch.log_sources import LogSource, LogVersion, open_witness, sources_in
+from chainlab.monitor.logwatch.looks import Looks
 from chainlab.monitor.logwatch.watch_list import WatchList
 from chainlab.monitor.logwatch.watch_state import WatchState
-from chainlab.monitor.logwatch.watching import Look, Watching
+from chainlab.monitor.logwatch.watching import Watching
 from chainlab.monitor.observers import report
 from chainlab.trust import wire
 from chainlab.trust.client import Trust
@@ -55,7 +56,7 @@ class LogWatch:
         """Look at each log once, and append what is new as events."""
         self.look()
 
-    def look(self) -> list[Look]:
+    def look(self) -> Looks:
         """Look at each log once; as `observe`, and returns the looks."""
         trust = Trust(self._workspace.trust)
         address = self._url or trust.url
@@ -66,7 +67,7 @@ class LogWatch:
             witnesses = [open_witness(text, sources) for text in self._witnesses]
             self._watchings = [self._watching(source, watch_list, witnesses) for source in sources]
             self._address = address
-        looks = []
+        looks = Looks()
         for watching in self._watchings:
             watching.watch_list = watch_list  # a learner may have changed it
             looks += watching.look()

@@ -14,89 +14,23 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from chainlab.errors import ChainlabError, MalformedInput, Unavailable, VerificationFailed
 from chainlab.monitor.logwatch.checkpoints import Checkpoint
 from chainlab.monitor.logwatch.entry_signers import Certificates
 from chainlab.monitor.logwatch.log_readers import LogReader, LogTree
-from chainlab.monitor.logwatch.watch_list import Signer, WatchList
-from chainlab.monitor.logwatch.watch_state import Contradiction, Remembered, WatchState
+from chainlab.monitor.logwatch.looks import Look, Looks, Sighting
+from chainlab.monitor.logwatch.watch_list import WatchList
+from chainlab.monitor.logwatch.watch_state import Remembered, WatchState
 from chainlab.trust.merkle import Frontier, leaf_hash, verify_consistency
 
-__all__ = ["Look", "Sighting", "Watching"]
+__all__ = ["Watching"]
 
 Report = Callable[[str, str, dict[str, Any]], object]  # type, subject, data: appends an event
 MAX_ENTRIES = 1_000_000  # read in one look; the next one goes on
 MAX_SECONDS = 600.0  # of reading in one look; as above
-NAMELESS = "(no name)"  # a certificate whose subject is of another kind than an email address or a URI
 MAX_SIGHTINGS = 10_000  # between two proofs, so that memory is bounded
-
-
-@dataclass(frozen=True)
-class Sighting:
-    """An entry whose signer is watched."""
-
-    log: str  # the tree's origin
-    index: int
-    signer: Signer
-    expected: bool
-
-
-@dataclass
-class Look:
-    """What one look at a tree showed."""
-
-    origin: str
-    size: int | None = None
-    before: int | None = None  # size at the look before; None when there was none
-    entries: int = 0  # read this time
-    skipped: int = 0  # never read, or read and of a kind that is not understood
-    consistent: bool | None = None
-    split: bool | None = None
-    answered: bool = True
-    why: str = ""
-    head: Checkpoint | None = None
-    pair: tuple[Checkpoint, Checkpoint] | None = None  # two signed checkpoints that contradict each other
-    kept: list[Contradiction] = field(default_factory=list)  # of this look and of earlier ones
-    sightings: list[Sighting] = field(default_factory=list)
-
-    @property
-    def status(self) -> int:
-        """0 nothing is wrong, 1 a contradiction or an unexpected signer, 3 unknown."""
-        if self.consistent is False or self.split or any(not each.expected for each in self.sightings):
-            return 1
-        return 0 if self.answered else 3
-
-    def summary(self) -> str:
-        """Say in one line what the look showed."""
-        earlier = f"; {len(self.kept)} earlier contradiction(s) kept" if self.kept and self.pair is None else ""
-        return self._now() + earlier
-
-    def _now(self) -> str:
-        if not self.answered:
-            return f"UNKNOWN: {self.why}"
-        if self.consistent is False or self.split:
-            return f"{_entries(self.size)}, CONTRADICTION: {self.why}"
-        parts = [_entries(self.size)]
-        if self.before is None:
-            parts.append("first look: nothing to compare with yet")
-        elif self.before == self.size:
-            parts.append("unchanged")
-        else:
-            parts.append(f"consistent with the {self.before} seen before")
-        if self.split is False:
-            parts.append("the witness saw the same tree")
-        parts.append(f"{self.entries} read")
-        if self.skipped:
-            parts.append(f"{self.skipped} never read")
-        return ", ".join(parts) + (f" ({self.why})" if self.why else "")
-
-    def data(self) -> dict[str, Any]:
-        """Return the fields of the event ``log.watched``."""
-        names = ("size", "entries", "skipped", "consistent", "split", "answered")
-        return {name: getattr(self, name) for name in names} | {"why": self.why or None}
 
 
 class Watching:
@@ -128,7 +62,7 @@ class Watching:
         """Close the connection to the log."""
         self._reader.close()
 
-    def look(self) -> list[Look]:
+    def look(self) -> Looks:
         """Look once at each tree of the log, and report what is new."""
         remembered = self._state.trees(self.log)
         try:
@@ -143,7 +77,7 @@ class Watching:
         for look in looks:
             look.kept = self._state.contradictions(self.log, look.origin)
             self._tell(look)
-        return looks
+        return Looks(looks)
 
     def _tell(self, look: Look) -> None:
         """Report a look, unless it repeats the one before."""
@@ -171,12 +105,7 @@ class Watching:
         before = known.head
         look.before = before.size
         look.skipped = known.start + max(0, tree.head.size - known.frontier.size)
-        try:
-            why = self._difference(tree, before, tree.head)
-        except Unavailable as error:
-            if tree.head.size >= before.size or error.status >= 500:
-                raise
-            why = f"the log went back from {before.size} to {tree.head.size} entries, and proves no connection"
+        why = self._difference(tree, before, tree.head)
         look.consistent = not why
         if why:
             self._contradiction(look, known.head, tree.head, why)
@@ -200,7 +129,12 @@ class Watching:
             return "" if first.root == second.root else f"two roots of one size: {first.size} entries"
         if first.size == 0:
             return ""
-        proof = self._reader.prove(tree, first.size, second.size)
+        try:
+            proof = self._reader.prove(tree, first.size, second.size)
+        except Unavailable as error:
+            if error.status >= 500 or second.size <= tree.head.size:
+                raise
+            return f"the log shows {first.size} entries, and proves no connection with the {second.size} that it signed"
         if verify_consistency(first.size, second.size, first.root, second.root, proof):
             return ""
         return f"the tree of {second.size} entries does not begin with the tree of {first.size} that the log signed"
@@ -230,7 +164,7 @@ class Watching:
                 self._contradiction(look, accepted, head, why)
                 return
             for sighting in sightings:
-                self._report("log.identity", sighting.signer["identity"] or NAMELESS, _identity_data(sighting))
+                self._report("log.identity", sighting.name, sighting.data())
             look.sightings += sightings
             self._state.remember(self.log, Remembered(head, start, frontier))
             look.skipped = start + head.size - frontier.size + unread.total()
@@ -275,10 +209,6 @@ class Watching:
         self._state.keep_contradiction(self.log, accepted, presented, why)
 
 
-def _entries(count: int | None) -> str:
-    return "no size" if count is None else "1 entry" if count == 1 else f"{count} entries"
-
-
 def _unanswered(look: Look, error: ChainlabError) -> Look:
     """Note that the log gave no answer that can be used, so nothing is known."""
     look.answered, look.consistent = False, None
@@ -289,15 +219,3 @@ def _unanswered(look: Look, error: ChainlabError) -> Look:
 def _vanished(origin: str, tree: Remembered) -> Look:
     why = f"the log no longer shows this tree, of which it had signed {tree.head.size} entries"
     return Look(origin, before=tree.head.size, consistent=False, why=why)
-
-
-def _identity_data(sighting: Sighting) -> dict[str, Any]:
-    signer = sighting.signer
-    return {
-        "log": sighting.log,
-        "index": sighting.index,
-        "issuer": signer.get("issuer"),
-        "workflow": signer.get("build_config_uri"),
-        "commit": signer.get("source_repository_digest"),
-        "expected": sighting.expected,
-    }
