@@ -15,7 +15,7 @@
 # - rewrite a log's history, and watch who notices and who does not
 # - give a log two faces, and find the pair of checkpoints that proves it
 #
-# **Before:** `04a_attestation`, primer `00d_merkle`. **Lab:** `labs/05_monitoring.ipynb`, exercise 5.4
+# **Before:** `04a_attestation`, primer `00d_merkle`. **Lab:** `05_monitoring`, exercise 5.4
 #
 # **V** as in week 1: read in a primary text. At **Predict**, write your answer in place of `None` before you run the
 # cell. At **Change it**, change one value and run the cell again.
@@ -25,6 +25,7 @@ seed = 1
 
 # %%
 import base64
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -52,6 +53,8 @@ for name in ("honest", "rewritten"):
 # %% tags=["folded"]
 from chainlab.services import Server
 from chainlab.trust.client import Trust
+from sigstore.oidc import IdentityToken
+from sigstore.sign import SigningContext
 
 
 def serve(name):
@@ -60,10 +63,6 @@ def serve(name):
         servers[name].close()
     servers[name] = Server(lab.path / name / "trust")
     return Trust(lab.path / name / "trust")
-
-# %% tags=["folded"]
-from sigstore.oidc import IdentityToken
-from sigstore.sign import SigningContext
 
 
 def sign(trust, ref, data):
@@ -105,27 +104,26 @@ print(f"{origin} signed: {size} entries, one root | signature line by {signature
 
 # %% [markdown]
 # Five entries, and 32 bytes that stand for all of them, in this order. The signature makes it a promise that the log
-# cannot take back. Two more releases later the log has seven entries, and another root.
-#
+# cannot take back. Two more releases later the log has seven entries, and another root:
+
+# %%
+for number in (5, 6):
+    sign(log, f"refs/tags/v1.{number}.0", f"wheel {number}".encode())
+new = checkpoint(log)
+tree = MerkleTree(b"".join(leaves_of(log)))
+print(len(tree), "entries | the same root:", root_in(new) == root_in(kept))
+
+# %% [markdown]
 # **Predict.** You hold the old root, the log sends the new one. How many hashes must it send with it to prove that the
 # old five are still the beginning of the seven? And how many, had you kept the checkpoint of *four* entries?
 
 # %% tags=["predict"]
 prediction = {"from five": None, "from four": None}
-for number in (5, 6):
-    sign(log, f"refs/tags/v1.{number}.0", f"wheel {number}".encode())
-new = checkpoint(log)
-tree = MerkleTree(b"".join(leaves_of(log)))
 lab.predicted(prediction, {"from five": len(tree.consistency(5, 7)), "from four": len(tree.consistency(4, 7))})
 
-# %%
-fig, ax = diagrams.growth(5, 7, title="Four hashes rebuild both roots: the one you kept, and the new one")
-
 # %% [markdown]
-# Filled are the five entries that you knew. Ringed are the hashes of the proof: 0–3, and the leaves 4, 5 and 6. Four
-# entries would be a complete subtree whose root you already have, so one more hash (4–6) does.
-#
-# Why these? From 0–3 and 4 you build the *old* root, from all four the *new* one. Do it by hand:
+# Nobody has to believe a proof. From its hashes you build the *old* root and the *new* one, and compare each with what
+# was signed. Do it by hand, with the subtree of entries 0–3 and the leaves 4, 5 and 6:
 
 # %%
 four, leaf4, leaf5, leaf6 = tree.complete(2, 0), *(tree.complete(0, index) for index in (4, 5, 6))
@@ -133,11 +131,15 @@ old_root = node_hash(four, leaf4)
 new_root = node_hash(four, node_hash(node_hash(leaf4, leaf5), leaf6))
 print("the old root is the one you kept:  ", old_root == root_in(kept))
 print("the new root is the one signed now:", new_root == root_in(new))
+_ = diagrams.growth(5, 7, title="Four hashes rebuild both roots: the one you kept, and the new one")
 
 # %% [markdown]
+# In the figure, the five entries that you knew are filled, and the four hashes of the proof are ringed: 0–3, 4, 5 and 6.
+# Four entries would be a complete subtree whose root you have already, so one more hash (4–6) does.
+#
 # Both. The same hash of 0–3 and the same leaf 4 are in both roots, so nobody changed, removed or moved one of the five.
-# That is a **consistency proof** (RFC 6962, section 2.1.2). Nothing in it had to be believed: a wrong hash would have
-# missed one of the two roots.
+# That is a **consistency proof** (RFC 6962, section 2.1.2). A wrong hash would have missed one of
+# the two roots.
 #
 # **Change it.** Put `leaf6` in the place of `leaf4` in the line of `old_root`, then of `new_root`. Which line turns
 # False, and can any four hashes make both True for a log that dropped entry 2?
@@ -159,7 +161,7 @@ monitor.look()
 # entry that it read is *included*, and none in between was left out. Then it looks at who signed:
 
 # %%
-print((lab.data / "watchlists/acme.toml").read_text().partition("[[watch]]")[2].partition("\n\n")[0])
+print((lab.data / "watchlists/acme.toml").read_text().split("\n\n")[1])
 
 # %% [markdown]
 # *Report whatever a workflow of acme signs. It is expected when the issuer is the CI's, the workflow is `release.yml`,
@@ -168,20 +170,24 @@ print((lab.data / "watchlists/acme.toml").read_text().partition("[[watch]]")[2].
 #
 # ## A stolen identity
 # A job on a branch leaks its token. No tag, no release, but for ten minutes the thief *is* a workflow of acme. He signs
-# a wheel with the unmodified client.
-#
+# a wheel with the unmodified client. An honest release goes out in the same minute. Then the monitor looks.
+
+# %%
+sign(log, "refs/tags/v1.7.0", b"wheel 7")
+stolen = sign(log, "refs/heads/main", b"a wheel with a surprise")
+looks = monitor.look()
+
+# %% [markdown]
 # **Predict.** True or False?
 
 # %% tags=["predict"]
 prediction = {"the signature verifies": None, "it is in the log": None,
               "the log is consistent": None, "somebody who watches the log is told": None}
-sign(log, "refs/tags/v1.7.0", b"wheel 7")  # an honest release, at the same time
-stolen = sign(log, "refs/heads/main", b"a wheel with a surprise")
 verifier = Verifier(trusted_root=log.config.trusted_root)
 verifier.verify_artifact(b"a wheel with a surprise", stolen, policy.OIDCIssuer(log.ci_issuer))
-looks = monitor.look()
+logged = json.loads(stolen.to_json())["verificationMaterial"]["tlogEntries"][0]["canonicalizedBody"]
 actual = {"the signature verifies": True,  # else the line above had raised
-          "it is in the log": leaf_hash(base64.b64decode(stolen.log_entry._inner.canonicalized_body)) in leaves_of(log),
+          "it is in the log": leaf_hash(base64.b64decode(logged)) in leaves_of(log),
           "the log is consistent": looks[0].consistent,
           "somebody who watches the log is told": any(not each.expected for each in looks.sightings)}
 lab.predicted(prediction, actual)
@@ -207,13 +213,16 @@ pd.DataFrame([{"type": event.type.removeprefix("dev.chainlab."), "index": event.
 
 # %% [markdown]
 # Now a better thief: he can push tags. His job runs the release workflow for a tag of his own making.
-#
+
+# %%
+sign(log, "refs/tags/v1.7.1", b"another surprise")
+[better] = monitor.look().sightings
+
+# %% [markdown]
 # **Predict.** Does the watch list call his signature expected?
 
 # %% tags=["predict"]
 prediction = None  # True or False
-sign(log, "refs/tags/v1.7.1", b"another surprise")
-[better] = monitor.look().sightings
 lab.predicted(prediction, better.expected)
 
 # %% [markdown]
@@ -222,8 +231,8 @@ lab.predicted(prediction, better.expected)
 # and your calendar has none. Compare entries with tags that you made, and use the events that say "a publish with no
 # run behind it".
 #
-# **Change it.** Sign for `refs/tags/w1.7.2` in the cell above, then as `refs/heads/v1.7.2`. Which patterns of the list
-# decide?
+# On paper: acme's releases wait for an approval in the environment `release`, which becomes an extension of the
+# certificate. Which line would you add to `expected`, and which of the two thieves is it for?
 #
 # ## The log rewrites its history
 # The thief knows somebody who keeps the log. He has what no outsider has: the disk, and the log's key. He copies the
@@ -244,7 +253,7 @@ first_bundle = sign(log, "refs/tags/v1.8.0", b"wheel 8")  # the monitor does not
 monitor.close()
 forget("honest", "rewritten", first=8)
 rewritten = serve("rewritten")
-for number in (9, 10, 11, 12):
+for number in range(9, accepted.size + 3):
     sign(rewritten, f"refs/tags/v1.{number}.0", f"wheel {number}".encode())
 print("entries that the monitor has seen:", accepted.size)
 print("entries now:                      ", len(leaves_of(rewritten)))
@@ -254,7 +263,7 @@ print("entries now:                      ", len(leaves_of(rewritten)))
 # You ask for a proof of entry 3, your wheel 3. A verifier checks the old bundle of wheel 8, which the log has forgotten.
 # The monitor compares.
 #
-# **Predict.** Who notices?
+# **Predict.** Who notices, True or False?
 
 # %% tags=["predict"]
 prediction = {"you, by an inclusion proof of entry 3": None, "a verifier of the old bundle": None, "the monitor": None}
@@ -312,15 +321,20 @@ print("the rewritten tree begins with the five entries that you kept first:", fi
 # ## Two faces
 # This operator made a mistake: he showed the new history to somebody who knew the old one. A careful one shows each
 # reader one face, for ever. You get the honest log; your friend has only ever met the other one.
-#
+
+# %%
+log = serve("honest")
+monitor.close()
+while len(leaves_of(log)) < len(leaves):
+    sign(log, "refs/tags/v1.9.0", b"wheel 9")
+print("entries of your face, and of your friend's:", len(leaves_of(log)), "and", len(leaves_of(rewritten)))
+
+# %% [markdown]
 # **Predict.** Each of you looks, twice. What does each monitor say, and what does yours say when you hold your friend's
 # checkpoint beside it? Write "consistent" or "two faces".
 
 # %% tags=["predict"]
 prediction = {"you": None, "your friend": None, "you, with your friend's checkpoint": None}
-log = serve("honest")
-sign(log, "refs/tags/v1.9.0", b"wheel 9")  # twelve entries here, too
-monitor.close()
 yours, friends = LogWatch(mine, version="v2"), LogWatch(Workspace(lab.path / "rewritten"), version="v2")
 seen = {"you": [yours.look() for _ in range(2)][1], "your friend": [friends.look() for _ in range(2)][1]}
 note_of_friend = seen["your friend"][0].head.text
@@ -337,13 +351,6 @@ seen["you, with your friend's checkpoint"]
 # somewhere else, and a way to compare that does not go through the log. That is what *witnesses* do: they sign the
 # checkpoints that they saw. Your friend need not be clever. A file with last week's checkpoint, sent by mail, will do.
 
-# %% tags=["folded"]
-for watch in (yours, friends, both):
-    watch.close()
-gone = serve("rewritten").url
-servers.pop("rewritten").close()
-monitor = LogWatch(mine, version="v2", url=gone)
-
 # %% [markdown]
 # One more state, the dullest and the most common: the log does not answer.
 #
@@ -351,7 +358,9 @@ monitor = LogWatch(mine, version="v2", url=gone)
 
 # %% tags=["predict"]
 prediction = None
-[silent] = monitor.look()
+gone = serve("rewritten").url
+servers.pop("rewritten").close()
+[silent] = LogWatch(mine, version="v2", url=gone).look()
 lab.predicted(prediction, "unknown" if not silent.answered and silent.consistent is None else "another")
 
 # %% [markdown]
@@ -363,7 +372,7 @@ assert (old_root, new_root) == (root_in(kept), root_in(new))
 assert len(tree.consistency(5, 7)) == 4 and len(tree.consistency(4, 7)) == 1  # the text says four, and one
 assert all(actual.values()) and [event.data["index"] for event in reported] == [7, 8]  # the text names both
 assert better.expected is True  # the text says that the better thief is not seen
-assert (accepted.size, len(leaves)) == (10, 12)  # the text says ten and twelve
+assert (accepted.size, len(leaves)) == (10, 12)  # the text says ten, and twelve
 assert included and looks[0].consistent is False and prefix != one.root and five
 assert [look[0].split for look in seen.values()] == [None, None, True]
 assert seen["you"][0].consistent and seen["your friend"][0].consistent
