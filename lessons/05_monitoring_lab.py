@@ -646,13 +646,18 @@ def report(event: str, args: tuple, expected: dict) -> str | None:
 # which stops what it heard of. That is no sandbox: whoever wants past it takes one of the ways above. It detects, and
 # it is cheap. What confines is outside the process: another user, a network that refuses, a file system that is not
 # there. And whoever reads your alarms will also ask what the honest program does on a bad day, a crash that starts a
-# debugger, say: `expected` comes from a run, and a run is a sample. %% [markdown] ## Numbers, and their absence The
-# container at the top of this page had one sign that is easily missed: *no log line*. Silence is a measurement, if
-# somebody asked for it.  Events say what happened. Numbers say how it goes: an *exporter* shows them on a page,
-# `/metrics`, and Prometheus fetches that page every half minute (a *scrape*). An alert rule is a query. Each series
-# that it returns is an alert, *pending* at first, *firing* once it was returned for as long as `for` says. The kit
-# evaluates the same files by the same rules, without a Prometheus. Here is an hour in which the gate's exporter was
-# gone after forty minutes, under a rule that many people have:
+# debugger, say: `expected` comes from a run, and a run is a sample.
+
+# %% [markdown]
+# ## Numbers, and their absence
+# The container at the top of this page had one sign that is easily missed: *no log line*. Silence is a measurement, if
+# somebody asked for it.
+#
+# Events say what happened. Numbers say how it goes: an *exporter* shows them on a page, `/metrics`, and Prometheus
+# fetches that page every half minute (a *scrape*). An alert rule is a query. Each series that it returns is an alert,
+# *pending* at first, *firing* once it was returned for as long as `for` says. The kit evaluates the same files by the
+# same rules, without a Prometheus. Here is an hour in which the gate's exporter was gone after forty minutes, under a
+# rule that many people have:
 
 # %%
 from chainlab.course.exercises.week5.ex6_alert_rule import evaluated, sample
