@@ -102,8 +102,8 @@ def test_the_monitoring_plan_s_figures_are_those_of_the_rules() -> None:
     assert len(rows) >= 14
     for rule, recall, false, precision, alerts, decision in rows:
         of = figures[rule]
-        assert [recall, false, precision] == [of["recall"], of["false_positives"], of["precision"][2]], rule
-        assert alerts == f"{of['alerts_a_week']:.2f}", rule
+        measured = [of["recall"], of["false_positives"], of["precision"][2], f"{of['alerts_a_week']:.2f}"]
+        assert [recall, false, precision, alerts] == measured, f"| {rule} | {' | '.join(measured)} | {decision} |"
         a_week[next(word for word in a_week if decision.startswith(word))] += of["alerts_a_week"]
     assert f"call {a_week['kept']:.2f} times a week" in text
     assert f"the morning list has {a_week['to the morning list']:.2f}" in text
