@@ -99,6 +99,7 @@ def drawn_test(seed: int, names: list[str]) -> tuple[list[AlertRule], dict[str, 
     return list(parse_alert_rules(rules)), {"interval": "1m", "input_series": series}, rules
 
 
+@pytest.mark.clients("alerting")
 def test_prometheus_gives_the_same_alerts_for_the_same_series(tmp_path: Path) -> None:
     program = promtool()
     shutil.copytree(RULES, tmp_path, dirs_exist_ok=True)

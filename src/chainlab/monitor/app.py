@@ -14,6 +14,7 @@ alerts name repositories that a job may not see, and a job must not silence the 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ __all__ = ["monitor_app"]
 COOKIE = "chainlab-alerts"
 MAX_FORM = 2**14  # bytes
 MAX_ROWS = 200  # alerts on the page
+STALE = 300.0  # seconds after the last look, from which on the page warns
 
 
 def monitor_app(monitor: Callable[[], Monitor]) -> Starlette:
@@ -77,14 +79,15 @@ class _MonitorEndpoints:
 
     def _gather(self, resolved: bool, token: str) -> dict[str, Any]:
         monitor = self._monitor()
-        alerts = monitor.alerts(resolved=resolved)
+        alerts, looked = monitor.alerts(resolved=resolved), monitor.last_look
         rows = [alert.document() | {"url": _page_of(alert.subject)} for alert in alerts[:MAX_ROWS]]
         return {
             "alerts": rows,
             "count": len(alerts),
             "resolved": resolved,
             "token": token,
-            "looked": monitor.last_look,
+            "looked": looked,
+            "stale": looked is not None and not 0 <= time.time() - looked < STALE,
         }
 
     async def document(self, request: Request) -> Response:
