@@ -70,7 +70,8 @@ JOURNEY = (
     ("archive.archive", "promotion archives the evidence first"),
     ("registry.channels", "then it enters the release in prod"),
     ("deploy.admission", "`chainlab deploy` fetches by digest, hashes again and checks the verdict"),
-    ("deploy.prediction_service", "the service runs"),
+    ("deploy.prediction_service", "the service runs, under an audit hook (`deploy/audit_hook.py`)"),
+    ("monitor.reverification", "what runs is verified again, and its behaviour compared with what is attested"),
 )
 WIDTH, MARGIN, GAP = 1180, 12, 8  # pixels
 LINE, TITLE, LETTER = 15, 20, 6.1  # pixels: height of a line and of a title, width of a letter

@@ -42,6 +42,9 @@ PACKAGES = os.path.join(LIBRARY, "site-packages")  # of the base Python: not the
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 SITE = site.main.__code__.co_filename  # Python may have it frozen
 
+ANOTHER = "another interpreter, which has no hook"
+INTERPRETERS = ("_interpreters", "_xxsubinterpreters")  # what makes one; Python 3.13 raises no event of its own for it
+
 Action = tuple[str, str]  # what it is, and its target; ("", "") is not reported
 
 
@@ -94,8 +97,8 @@ class _AuditHook:
             "code.__new__": lambda a: self._made("code.__new__"),
             "pickle.find_class": lambda a: ("code", f"pickle {_text(a[0])}.{_text(a[1])}"),
             "sys.addaudithook": lambda a: ("code", "another audit hook"),
-            "cpython.PyInterpreterState_New": lambda a: ("code", "another interpreter, which has no hook"),
-            "import": lambda a: self._file("load", a[1]) if a[1] else ("", ""),
+            "cpython.PyInterpreterState_New": lambda a: ("code", ANOTHER),
+            "import": self._imported,
             "ctypes.dlopen": lambda a: self._file("load", a[0]) if a[0] else ("load", "the program's own symbols"),
             "ctypes.dlsym": lambda a: ("load", f"symbol {_text(a[1])}"),
         }
@@ -158,6 +161,12 @@ class _AuditHook:
         if caller == SITE:
             return self._file("code", self._pth)
         return ("", "") if self._is_attested(caller) else ("code", f"{name} by {caller}")
+
+    def _imported(self, arguments: tuple[object, ...]) -> Action:
+        module, path = arguments[:2]
+        if module in INTERPRETERS:
+            return "code", ANOTHER
+        return self._file("load", path) if path else ("", "")
 
     def _made(self, what: str) -> Action:
         caller = _caller()
