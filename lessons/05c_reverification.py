@@ -2,7 +2,7 @@
 # # Week 5 · A release was verified on Monday. What about Thursday?
 #
 # > On 24 March 2026 PyPI quarantined litellm 1.82.7 and 1.82.8, 152 minutes after the first upload. 1.82.8 brought a file
-# > `litellm_init.pth`, which runs at *every* start of Python. A check at deploy time, however good, had been asked before.
+# > `litellm_init.pth`, which runs at *every* start of Python. A check at deploy time asks once, and never again by itself.
 # > [V: PyPI's report of 2026-04-02; litellm issue 24518]
 #
 # Admission is a moment. A deployment is a state, and it lasts. Between the two, an advisory appears, a verdict is
@@ -202,9 +202,10 @@ back
 #   verifies, what runs stays, and the event says so.
 # - `latest` *did not move*. A tag is the one thing here that an attacker could move as well, and whoever reads it tomorrow
 #   learns nothing about today.
-# - *What was installed of the second* is kept. A fresh installation would have been cheaper to keep tidy, and the payload,
-#   if there was one, would be gone with it.
-# - *No second step*: what runs now verifies. It never goes forward again by itself either, so it cannot swing to and fro.
+# - *What was installed of the second* is kept. To delete it would have been tidier, and the payload, if there was one,
+#   would be gone with it.
+# - *No second step back*: what runs now verifies. The deployment never goes forward by itself, so it cannot swing to and
+#   fro.
 
 # %%
 kept = lab.deployment.evidence / left
