@@ -174,7 +174,8 @@ def test_only_new_events_match_and_they_see_the_window_before(tmp_path: Path) ->
     assert sequences(compiled, events, after=3) == [(1, 2, 3, 4)]
     assert sequences(compiled, events, after=4) == []
     assert sequences(compiled, events, after=5) == []
-    one = rule(tmp_path / "..", "  t: {type: change.pushed}\n  condition: t", "change.pushed")
+    (tmp_path / "one").mkdir()
+    one = rule(tmp_path / "one", "  t: {type: change.pushed}\n  condition: t", "change.pushed")
     assert sequences(one, events, after=3) == [(4,), (5,)]
 
 

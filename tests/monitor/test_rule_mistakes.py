@@ -237,7 +237,8 @@ def test_a_rule_with_anything_anywhere_is_compiled_or_a_mistake(
     for at, value in changes:
         container, key = (found := places(documents))[at % len(found)]
         container[key] = value
-    folder = tmp_path_factory.getbasetemp()
+    folder = tmp_path_factory.getbasetemp() / "anything_anywhere"
+    folder.mkdir(exist_ok=True)
     loaded = load(folder, "---\n".join(dump(document) for document in documents))
     assert bool(loaded) != bool(loaded.mistakes)
     assert all(mistake.hint and mistake.line >= 1 for mistake in loaded.mistakes)
