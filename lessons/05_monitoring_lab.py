@@ -14,7 +14,8 @@
 # - prove a forked log from two checkpoints
 # - say what an audit hook sees and what evades it, raise an alert when an exporter dies, and roll back by digest
 #
-# **Before:** `05a_detections` and the walkthroughs after it. **Deliverable:** the release monitoring plan, from the template at the end.
+# **Before:** `05a_detections` and the walkthroughs after it. **Deliverable:** the release monitoring plan, from the
+# template at the end.
 #
 # Each check calls your function on visible cases and on cases made from `seed`. When a case fails, `lab.case("5.3", "a
 # late event")` gives its arguments, and `lab.hint("5.3")` one hint at a time. The solved lab has every answer with its
@@ -187,7 +188,7 @@ pprint(try_rule(weekend), sort_dicts=False)
 # the base rate. Return the precision as `(low, best, high)`. `interval(count, n)` gives the lowest and the highest rate that
 # a count allows, here 95 % for two together. Where there was no false alarm, `best` is None: nobody knows the rate.
 # <details><summary>Hint 1</summary>For the rule: what would be different if the same thief attacked another company, at another hour? And for `worth`: which recall and which rate together make the worst case?</details>
-# <details><summary>Hint 2</summary>Begin with the file above and add one selection at a time: `run`, `run_failed`, `attestation_lost`, `identity_changed`. A condition can say `published and (a or b)`. After each step read "false alarms about". `low` takes the lowest recall with the highest FPR.</details>
+# <details><summary>Hint 2</summary>Begin with `shown`, the whole file, and add one selection at a time: `run`, `run_failed`, `attestation_lost`, `identity_changed`. A condition can say `published and (a or b)`. After each step read "false alarms about". `low` takes the lowest recall with the highest FPR.</details>
 
 # %% tags=["exercise"]
 def rule() -> str:
