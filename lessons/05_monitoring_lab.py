@@ -25,7 +25,6 @@
 seed = 1
 
 # %%
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -52,6 +51,7 @@ lab = chainlab.open("05_monitoring", seed=seed)
 # Five types of events matter. Their fields, as the services write them (a field that does not apply is None):
 
 # %%
+from chainlab.course.exercises.week5.ex1_coverage import coverage, watch
 from chainlab.event_types import EVENT_TYPES
 
 for kind in ("artifact.published", "artifact.served", "artifact.inspected", "change.pushed", "service.behaved"):
@@ -71,9 +71,6 @@ for kind in ("artifact.published", "artifact.served", "artifact.inspected", "cha
 # <details><summary>Hint 2</summary>One type and one to three fields are enough for each. Two attacks show in `artifact.published`. The attacker chooses names and hours; look for a field that the attacker does not choose.</details>
 
 # %% tags=["exercise"]
-from chainlab.course.exercises.week5.ex1_coverage import coverage, watch
-
-
 def sign(event: dict, internal: set) -> str | None:
     """The attack that this event is a sign of; None for any other event."""
     ### BEGIN SOLUTION
@@ -305,6 +302,8 @@ pprint(try_rule(rule()), sort_dicts=False)
 #   in which events were *written*, and a service that was cut off writes late.
 
 # %%
+from datetime import datetime, timedelta
+
 pushes = [
     {"sequence": 41, "type": "change.pushed", "subject": "acme/checkout", "time": f"2026-03-19T17:{minute}:00Z",
      "ref": f"refs/tags/v{minute}", "kind": "tag", "moved": True}

@@ -6,7 +6,7 @@ import pytest
 from solved_labs import run_given_cells
 
 
-@pytest.mark.parametrize("unit", ["01_assessment", "03_sbom", "04_attestation"])
+@pytest.mark.parametrize("unit", ["01_assessment", "03_sbom", "04_attestation", "05_monitoring"])
 def test_given_cells_run_where_nothing_is_answered(unit: str) -> None:
     ran, left = run_given_cells(unit)
     assert len(left) < 6 < len(ran)
