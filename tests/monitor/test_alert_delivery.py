@@ -46,8 +46,8 @@ def test_each_beginning_and_end_is_posted_once_in_order(book: AlertBook) -> None
     with AlertReceiver() as receiver:
         hook = webhook(receiver.url, book)
         book.record([TAG, replace(TAG, subject="v2")], until=3)
-        book.acknowledge(1, by="Ana")
-        book.resolve(1, by="Ana", reason="a drill")
+        book.acknowledge(1, by="alice")
+        book.resolve(1, by="alice", reason="a drill")
         assert hook.deliver() == 3
         assert hook.deliver() == webhook(receiver.url, book).deliver() == 0
     sent = [(message["status"], message["groupLabels"]["subject"]) for message in receiver.messages]
@@ -75,7 +75,7 @@ def test_what_a_receiver_does_not_take_waits_on_disk(book: AlertBook) -> None:
 
 def test_a_new_receiver_is_told_what_is_open(book: AlertBook) -> None:
     book.record([TAG, replace(TAG, subject="v2")], until=3)
-    book.resolve(1, by="Ana", reason="a drill")
+    book.resolve(1, by="alice", reason="a drill")
     with AlertReceiver() as receiver:
         webhook(receiver.url, book).deliver()
     assert ("firing", "v2") in [(m["status"], m["groupLabels"]["subject"]) for m in receiver.messages]

@@ -33,7 +33,7 @@ SIGNALS = (
         "gate_quiet", "critical", "gate", "the gate is silent", "Deploy nothing.", ("none: hygiene",), TIME, TIME, (5,)
     ),
 )
-FORM = {"name": "Ana", "reason": "a drill"}
+FORM = {"name": "alice", "reason": "a drill"}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_only_a_form_of_the_page_changes_an_alert(lab: Lab) -> None:
         answer = person.post(f"/alerts/{number}/resolve", data=FORM | {"token": token}, headers=foreign)
         assert answer.status_code == 403
         assert lab.monitor.alerts()[0].state == "firing"
-        assert person.post(f"/alerts/{number}/resolve", data={"token": token, "name": "Ana"}).status_code == 400
+        assert person.post(f"/alerts/{number}/resolve", data={"token": token, "name": "alice"}).status_code == 400
         assert person.post("/alerts/99/acknowledge", data=FORM | {"token": token}).status_code == 400
         assert person.post(f"/alerts/{number}/acknowledge", data=FORM | {"token": token}).status_code == 303
         assert person.post(f"/alerts/{number}/resolve", data=FORM | {"token": token}).status_code == 303
@@ -119,14 +119,14 @@ def test_the_terminal_watches_and_changes_the_same_alerts(lab: Lab) -> None:
     assert "      First: Deploy nothing." in looked.stdout
     assert "\u202e" not in looked.stdout
     number = str(lab.monitor.alerts()[0].id)
-    assert command(lab, "alerts", "--ack", number, "--by", "Ana").returncode == 0
-    assert lab.monitor.alerts()[0].acknowledged_by == "Ana"
-    refused = command(lab, "alerts", "--resolve", number, "--by", "Ana")
+    assert command(lab, "alerts", "--ack", number, "--by", "alice").returncode == 0
+    assert lab.monitor.alerts()[0].acknowledged_by == "alice"
+    refused = command(lab, "alerts", "--resolve", number, "--by", "alice")
     assert (refused.returncode, refused.stderr.splitlines()[0]) == (2, "expected a reason of 1 to 1000 characters")
-    resolved = command(lab, "alerts", "--resolve", number, "--by", "Ana", "--reason", "a drill", "--json")
+    resolved = command(lab, "alerts", "--resolve", number, "--by", "alice", "--reason", "a drill", "--json")
     assert json.loads(resolved.stdout)[0]["state"] == "resolved"
     for alert in lab.monitor.alerts():
-        lab.monitor.book.resolve(alert.id, by="Ana", reason="a drill")
+        lab.monitor.book.resolve(alert.id, by="alice", reason="a drill")
     assert command(lab, "run", "--once").returncode == 0
 
 
@@ -153,15 +153,15 @@ def test_a_person_reads_acknowledges_and_resolves_without_scripts(lab: Lab) -> N
         if SHOTS:
             page.screenshot(path=f"{SHOTS}/alerts.png", full_page=True)
         first = cards.first
-        first.get_by_label("Your name, to acknowledge gate_quiet").fill("Ana")
+        first.get_by_label("Your name, to acknowledge gate_quiet").fill("alice")
         first.get_by_role("button", name="Acknowledge").click()
         expect(first.get_by_text("acknowledged")).to_be_visible()
-        first.get_by_label("Your name, to resolve gate_quiet").fill("Ana")
+        first.get_by_label("Your name, to resolve gate_quiet").fill("alice")
         first.get_by_label("What became of gate_quiet").fill("the gate was restarted")
         first.get_by_role("button", name="Resolve").click()
         expect(cards).to_have_count(2)
         page.goto("/alerts?all=1")
-        expect(cards.filter(has_text="by Ana: the gate was restarted")).to_have_count(1)
+        expect(cards.filter(has_text="by alice: the gate was restarted")).to_have_count(1)
         if SHOTS:
             page.set_viewport_size({"width": 420, "height": 900})
             page.screenshot(path=f"{SHOTS}/alerts-narrow.png", full_page=True)

@@ -207,7 +207,7 @@ def test_times_are_the_scenarios_while_a_drill_goes_on(desk: Desk) -> None:
     monitor.look()
     alert = next(alert for alert in monitor.alerts() if alert.subject == "acme/night")
     moment["acknowledged"] = drill("02:25")
-    alert = monitor.book.acknowledge(alert.id, by="Ana")
+    alert = monitor.book.acknowledge(alert.id, by="alice")
     assert (alert.first, alert.raised, alert.acknowledged) == tuple(moment.values())
 
 

@@ -30,15 +30,11 @@ COURSE_FIELD = "course.toml says it to authors, and the reader refuses a key tha
 STEP = "exercise 2.4 takes its steps from the class by name"
 FIGURE = "Jupyter shows the figure; the lab names it apart from the table"
 TEMPLATE = "the page of alerts shows it, and their JSON"
-MONITORING = "until the issue 'Monitoring: would anybody notice? (week 5)'"
 READERS = "until the issue 'Readers that read what the world reads: locks, environments, models, advisories, workflows'"
 DRILL = "until the issue 'The compromised-dependency drill that reviewers replay (week 6)'"
 
 # FILE NAME-PATTERN → reason; FILE is a path or a pattern of one.
 ALLOWED: dict[str, str] = {
-    "src/chainlab/monitor/detections.py *": MONITORING,
-    "src/chainlab/monitor/matching.py *": MONITORING,
-    "src/chainlab/event_types/event_type.py *": MONITORING,
     "src/chainlab/monitor/logwatch/watch_list.py *": SHAPE,  # read by name, from the table of Fulcio's extensions
     "src/chainlab/monitor/alerts.py acknowledged_by": TEMPLATE,
     "src/chainlab/monitor/alerts.py resolved_by": TEMPLATE,

@@ -2,8 +2,8 @@
 
     book = AlertBook.of(workspace.path / "monitor", workspace.trust / "state.db")
     book.record([signal], until=120)       # a detection matched; every event up to number 120 was looked at
-    book.acknowledge(1, by="Ana")          # somebody works on it
-    book.resolve(1, by="Ana", reason="the night release that was announced")
+    book.acknowledge(1, by="alice")          # somebody works on it
+    book.resolve(1, by="alice", reason="the night release that was announced")
 
 Signals of one rule about one subject are grouped into one alert while it is open. An event counts once for a rule and a
 subject, so looking at the same events again raises nothing, also after the process was killed. Every change of state is

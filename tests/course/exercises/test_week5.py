@@ -17,7 +17,7 @@ import pytest
 from solved_labs import SolvedLab, refused_at
 
 from chainlab.course.exercises.fixtures.audited_programs import HONEST, WAYS, Act, record
-from chainlab.course.exercises.fixtures.observed_logs import Board, ObservedLog, signed_by
+from chainlab.course.exercises.fixtures.observed_logs import ObservedLog, ObserversBoard, signed_by
 from chainlab.course.exercises.fixtures.rollback_situations import KINDS
 from chainlab.course.exercises.fixtures.scenario_events import SCENARIOS
 from chainlab.course.exercises.week5 import (
@@ -129,7 +129,7 @@ def test_every_consistency_proof_of_exercise_5_4_holds_or_its_case_is_about_one_
 
 
 def test_a_board_keeps_its_pairs_when_it_is_shuffled() -> None:
-    board = Board(random.Random(4))
+    board = ObserversBoard(random.Random(4))
     board.two_roots()
     log = board.log(7)
     board.keep(log.checkpoint(7))

@@ -19,8 +19,8 @@ __all__ = ["alerts", "print_alerts"]
     short_help="List alerts, acknowledge or resolve one.",
     epilog="""\b
 Examples: chainlab monitor alerts
-          chainlab monitor alerts --ack 3 --by Ana
-          chainlab monitor alerts --resolve 3 --by Ana --reason "the announced night release"
+          chainlab monitor alerts --ack 3 --by alice
+          chainlab monitor alerts --resolve 3 --by alice --reason "the announced night release"
           chainlab monitor alerts --all --json""",
 )
 @click.option("--all", "resolved", is_flag=True, help="List the resolved ones, too.")

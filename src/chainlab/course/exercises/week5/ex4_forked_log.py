@@ -20,7 +20,7 @@ from typing import Any
 
 from chainlab import database
 from chainlab.course.cases import Case, LabContext, Miss
-from chainlab.course.exercises.fixtures.observed_logs import Board, ObservedLog, signed_by
+from chainlab.course.exercises.fixtures.observed_logs import ObservedLog, ObserversBoard, signed_by
 from chainlab.trust.keys import Keys
 from chainlab.trust.log import read_entry
 from chainlab.trust.root import LOG_V2
@@ -101,7 +101,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     yield _many_observers(rng)
 
 
-def _faces(board: Board) -> tuple[ObservedLog, ObservedLog, int]:
+def _faces(board: ObserversBoard) -> tuple[ObservedLog, ObservedLog, int]:
     """Make a log and its second face; gives also the size at which they part."""
     parted = board.rng.randrange(3, 20)
     log = board.log(parted + board.rng.randrange(4, 12))
@@ -110,10 +110,10 @@ def _faces(board: Board) -> tuple[ObservedLog, ObservedLog, int]:
 
 def _contradictions(rng: random.Random) -> Iterator[Case]:
     """Two roots for one size, signed or promised; and growth, which is none."""
-    board = Board(rng)
+    board = ObserversBoard(rng)
     board.two_roots()
     yield _case(board, "one size, two roots")
-    board = Board(rng)
+    board = ObserversBoard(rng)
     log = board.log(rng.randrange(20, 60))
     sizes = sorted(rng.sample(range(1, len(log)), 3))
     for first, second in pairwise(sizes):
@@ -121,7 +121,7 @@ def _contradictions(rng: random.Random) -> Iterator[Case]:
     for size in sizes:
         board.keep(log.checkpoint(size))
     yield _case(board, "a log that grows")
-    board = Board(rng)
+    board = ObserversBoard(rng)
     log, face, _ = _faces(board)
     board.pairs.append((board.keep(log.checkpoint(len(log))), board.keep(face.checkpoint(len(face)))))
     board.proofs.append(face.consistency(len(log), len(face)))
@@ -130,20 +130,20 @@ def _contradictions(rng: random.Random) -> Iterator[Case]:
 
 def _entries(rng: random.Random) -> Iterator[Case]:
     """Inclusion proofs: what they show about two trees, and what they do not."""
-    board = Board(rng)
+    board = ObserversBoard(rng)
     log, face, parted = _faces(board)
     board.pairs.append((board.keep(log.checkpoint(len(log))), board.keep(face.checkpoint(len(face)))))
     index = rng.randrange(parted, len(log))
     board.proofs += [log.inclusion(index, len(log)), face.inclusion(index, len(face))]
     yield _case(board, "two entries at one index")
-    board = Board(rng)
+    board = ObserversBoard(rng)
     log, face, parted = _faces(board)
     board.pairs.append((board.keep(log.checkpoint(len(log))), board.keep(face.checkpoint(len(face)))))
     index = rng.randrange(parted)
     board.proofs += [log.inclusion(index, len(log)), face.inclusion(index, len(face))]
     board.proofs.append(face.consistency(len(log), len(face)))
     yield _case(board, "an entry that both trees have")
-    board = Board(rng)
+    board = ObserversBoard(rng)
     board.two_roots()
     log = board.log(rng.randrange(6, 20))
     size, index = len(log), rng.randrange(len(log))
@@ -153,7 +153,7 @@ def _entries(rng: random.Random) -> Iterator[Case]:
     board.keep(log.checkpoint(len(log)))
     board.proofs += [log.inclusion(index, size), log.inclusion(size, len(log))]
     yield _case(board, "an entry that was logged twice")
-    board = Board(rng)
+    board = ObserversBoard(rng)
     board.two_roots()
     log = board.log(rng.randrange(12, 30))
     size = len(log) - rng.randrange(3, 9)
@@ -165,7 +165,7 @@ def _entries(rng: random.Random) -> Iterator[Case]:
 
 def _no_proofs(rng: random.Random) -> Iterator[Case]:
     """Proofs that show nothing: they do not hold, or end where nobody signed."""
-    board = Board(rng)
+    board = ObserversBoard(rng)
     board.two_roots()
     log, face, _ = _faces(board)
     board.keep(log.checkpoint(len(log)))
@@ -175,7 +175,7 @@ def _no_proofs(rng: random.Random) -> Iterator[Case]:
     spoiled = [*answer["hashes"][:-1], rng.randbytes(32)]
     board.proofs.append({**answer, "hashes": spoiled})
     yield _case(board, "a fork that nobody can prove yet")
-    board = Board(rng)
+    board = ObserversBoard(rng)
     board.two_roots()
     log = board.log(rng.randrange(20, 40))
     size = len(log) - rng.randrange(5, 12)
@@ -185,7 +185,7 @@ def _no_proofs(rng: random.Random) -> Iterator[Case]:
     board.proofs.append(log.forked_at(size, len(log) - size).inclusion(len(log) - 1, len(log)))
     board.proofs.append(log.inclusion(len(log) - 1, len(log)))
     yield _case(board, "a tree that anybody can grow")
-    board = Board(rng)
+    board = ObserversBoard(rng)
     board.two_roots()
     log = board.log(rng.randrange(12, 30))
     size, index = len(log) - rng.randrange(3, 6), rng.randrange(5)
@@ -197,12 +197,12 @@ def _no_proofs(rng: random.Random) -> Iterator[Case]:
 
 def _other_logs(rng: random.Random) -> Iterator[Case]:
     """Checkpoints that differ because they are of other logs, of nobody, older or the same."""
-    board = Board(rng)
+    board = ObserversBoard(rng)
     board.two_roots()
     size = rng.randrange(5, 30)
     board.checkpoints += [board.log(size).checkpoint(size) for _ in range(2)]
     yield _case(board, "another log")
-    board = Board(rng)
+    board = ObserversBoard(rng)
     board.two_roots()
     old = board.log(rng.randrange(20, 40))
     shard = ObservedLog(old.origin.replace(".", "-2.", 1), rng)
@@ -212,7 +212,7 @@ def _other_logs(rng: random.Random) -> Iterator[Case]:
     board.keep(shard.checkpoint(len(shard)))
     board.proofs += [old.consistency(len(shard), len(old)), old.inclusion(0, len(old)), shard.inclusion(0, len(shard))]
     yield _case(board, "a new shard")
-    board = Board(rng)
+    board = ObserversBoard(rng)
     board.two_roots()
     log = board.log(rng.randrange(5, 30))
     size = len(log)
@@ -224,13 +224,13 @@ def _other_logs(rng: random.Random) -> Iterator[Case]:
     forged["note"] = forged["note"].partition("\n\n")[0] + "\n\n" + note.partition("\n\n")[2]  # a copied signature
     board.keep(forged)
     yield _case(board, "a checkpoint that the log did not sign")
-    board = Board(rng)
+    board = ObserversBoard(rng)
     board.two_roots()
     log = board.log(rng.randrange(20, 40))
     for size in (len(log), len(log) - rng.randrange(5, 12)):
         board.keep(log.checkpoint(size))
     yield _case(board, "a smaller tree after a larger one")
-    board = Board(rng)
+    board = ObserversBoard(rng)
     board.two_roots()
     log = board.log(rng.randrange(5, 30))
     for _ in range(2):
@@ -240,20 +240,20 @@ def _other_logs(rng: random.Random) -> Iterator[Case]:
 
 def _chains(rng: random.Random) -> Iterator[Case]:
     """Promises that are reached over trees that nobody signed."""
-    board = Board(rng)
+    board = ObserversBoard(rng)
     log, face, _ = _faces(board)
     board.pairs.append((board.keep(log.checkpoint(len(log))), board.keep(face.checkpoint(len(face)))))
     sizes = [len(log), *sorted(rng.sample(range(len(log) + 1, len(face)), 2)), len(face)]
     for first, second in pairwise(sizes):
         board.proofs.append(face.consistency(first, second))
     yield _case(board, "proofs in a row")
-    board = Board(rng)
+    board = ObserversBoard(rng)
     log, face, parted = _faces(board)
     board.pairs.append((board.keep(log.checkpoint(len(log))), board.keep(face.checkpoint(len(face)))))
     size = rng.randrange(parted + 1, len(log))
     board.proofs += [log.consistency(size, len(log)), face.consistency(size, len(face))]
     yield _case(board, "neither has that size")
-    board = Board(rng)
+    board = ObserversBoard(rng)
     log, face, parted = _faces(board)
     board.pairs.append((board.keep(log.checkpoint(len(log))), board.keep(face.checkpoint(len(face)))))
     index = rng.randrange(parted, len(log) - 1)
@@ -267,7 +267,7 @@ def _own_log(lab: LabContext, rng: random.Random) -> Case:
     from sigstore.oidc import IdentityToken
     from sigstore.sign import SigningContext
 
-    board = Board(rng)
+    board = ObserversBoard(rng)
     context = SigningContext.from_trust_config(lab.trust.config)
     bundles = []
     for _ in range(2):
@@ -298,7 +298,7 @@ def _own_log(lab: LabContext, rng: random.Random) -> Case:
 
 def _many_observers(rng: random.Random) -> Case:
     """Two faces, each seen at several sizes, with proofs along each face."""
-    board = Board(rng)
+    board = ObserversBoard(rng)
     log, face, parted = _faces(board)
     common = rng.randrange(1, parted)
     board.keep(log.checkpoint(common))  # before the faces part: it contradicts nothing
@@ -314,7 +314,7 @@ def _many_observers(rng: random.Random) -> Case:
     return _case(board, "many observers")
 
 
-def _contradict(board: Board, log: ObservedLog, face: ObservedLog, pair: tuple[int, int], middle: int) -> bool:
+def _contradict(board: ObserversBoard, log: ObservedLog, face: ObservedLog, pair: tuple[int, int], middle: int) -> bool:
     """Say whether the sizes that a pair's proofs reach have one in common at which the faces differ."""
     reached = []
     for number, each in zip(pair, (log, face), strict=True):
@@ -328,7 +328,7 @@ def _contradict(board: Board, log: ObservedLog, face: ObservedLog, pair: tuple[i
     return any(log.root(size) != face.root(size) for size in reached[0] & reached[1])
 
 
-def _case(board: Board, name: str) -> Case:
+def _case(board: ObserversBoard, name: str) -> Case:
     board.bystander()
     checkpoints, proofs, pairs = board.shuffled()
     return Case(name, (checkpoints, proofs, signed_by(*board.logs)), accept=_exactly(pairs, len(checkpoints)))

@@ -90,12 +90,12 @@ def heard_by(report: Report, heard: Heard) -> Callable[..., dict[str, Any]]:
 def sample(lab: LabContext, seed: int = 1) -> Watched:
     """Run a program that reads a secret in a thread."""
     rng = random.Random(f"sample/{seed}")  # noqa: S311 (variation, not secrecy)
-    return _Machine(lab.path / "hook", rng).watched("in a thread", "read")[0]
+    return _ServiceMachine(lab.path / "hook", rng).watched("in a thread", "read")[0]
 
 
 def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     """Run honest behaviour with one act beside, then acts that no hook hears of with one beside that it does."""
-    machine = _Machine(lab.path / "hook", rng)
+    machine = _ServiceMachine(lab.path / "hook", rng)
     yield machine.case("a process", "directly", "process")
     true = shutil.which("true") or "true"
     replaced = f"copy = os.fork()\nif not copy:\n    os.execv({true!r}, [{true!r}])\nos.waitpid(copy, 0)"
@@ -122,7 +122,7 @@ def cases(lab: LabContext, rng: random.Random) -> Iterator[Case]:
     yield machine.case("before the hook", "directly", rng.choice(["read", "connect"]), hooked=False, **machine.beside())
 
 
-class _Machine:
+class _ServiceMachine:
     """A folder with an app, a secret beside it, ports and programs: what the recorded programs act on."""
 
     def __init__(self, base: Path, rng: random.Random) -> None:
