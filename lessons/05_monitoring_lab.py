@@ -14,12 +14,12 @@
 # - prove a forked log from two checkpoints
 # - say what an audit hook sees and what evades it, raise an alert when an exporter dies, and roll back by digest
 #
-# **Before:** `05a_detections` and the walkthroughs after it. **Deliverable:** the release monitoring plan, from the
+# **Before:** `05a_detections`, `05b_log_monitor`, `05c_reverification`. **Deliverable:** the release monitoring plan, from the
 # template at the end.
 #
 # Each check calls your function on visible cases and on cases made from `seed`. When a case fails, `lab.case("5.3", "a
-# late event")` gives its arguments, and `lab.hint("5.3")` one hint at a time. The solved lab has every answer with its
-# reason, for afterwards. **V** and **S** as in week 1. The exercises stand alone.
+# late event")` gives its arguments, and `lab.hint("5.3")` one hint at a time. `solutions/05_monitoring.ipynb`
+# has every answer with its reason, for afterwards. **V** and **S** as in week 1. The exercises stand alone.
 
 # %% tags=["parameters"]
 seed = 1

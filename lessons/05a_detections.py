@@ -16,7 +16,7 @@
 # - measure it, and say what its alarm is worth at three base rates
 # - keep a rule of your own, and get an alert
 #
-# **Before:** week 4. **Lab:** `05_monitoring`
+# **Before:** week 4. **Lab:** `labs/05_monitoring.ipynb`
 #
 # **V** and **S** as in week 1: read in a primary text; read in secondary text only. Words are in [the
 # glossary](../docs/glossary.md); [docs/events.md](../docs/events.md) lists every type of event. At **Predict**, write

@@ -15,7 +15,7 @@
 # - rewrite a log's history, and watch who notices and who does not
 # - give a log two faces, and find the pair of checkpoints that proves it
 #
-# **Before:** `04a_attestation`, primer `00d_merkle`. **Lab:** `05_monitoring`, exercise 5.4
+# **Before:** `04a_attestation`, primer `00d_merkle`. **Lab:** `labs/05_monitoring.ipynb`, exercise 5.4
 #
 # **V** as in week 1: read in a primary text. At **Predict**, write your answer in place of `None` before you run the
 # cell. At **Change it**, change one value and run the cell again.

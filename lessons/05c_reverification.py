@@ -16,7 +16,7 @@
 # - see a `.pth` payload and a poisoned model by an audit hook
 # - name three ways past that hook
 #
-# **Before:** `04b_gate`. **Lab:** `05_monitoring`, exercise 5.5 and exercise 5.7
+# **Before:** `04b_gate`. **Lab:** `labs/05_monitoring.ipynb`, exercise 5.5 and exercise 5.7
 
 # %% tags=["parameters"]
 seed = 1
