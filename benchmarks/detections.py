@@ -88,14 +88,14 @@ def tag_moved(f: pd.DataFrame) -> pd.Series:
 
 
 def many_tags(f: Frames) -> set[int]:
-    """Moves of tags, five in ten minutes of one repository."""
+    """Moves of tags, five different ones in ten minutes of one repository."""
     moved = f["change.pushed"].query("kind == 'tag' and moved == True").sort_values("moment", kind="stable")
     found: set[int] = set()
     for _, of_one in moved.groupby("subject"):
         times = of_one.moment.dt.tz_localize(None).to_numpy()
         starts = times.searchsorted(times - pd.Timedelta(minutes=10).to_numpy())
         for last, first in enumerate(starts):
-            if last - first + 1 >= 5:
+            if of_one.ref.iloc[first : last + 1].nunique() >= 5:
                 found.update(of_one.index[first : last + 1])
     return found
 
