@@ -83,13 +83,12 @@ def test_a_rule_with_a_mistake_is_an_error_with_its_line(words: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_engine_s_correlation_finds_the_bursts_of_exercise_5_3_where_tags_and_moves_are_one(seed: int) -> None:
-    """The course's rule counts moves; the exercise counts tags."""
+def test_the_engine_s_correlation_finds_the_bursts_of_exercise_5_3(seed: int) -> None:
     rule = load_detections(ROOT / "data/detections").named("many_tags_moved")
     compared = 0
     for case in ex3_bursts.cases(None, random.Random(seed)):  # type: ignore[arg-type]
         events, least, window_s = case.args
-        if (least, window_s) != (5, 600) or not events or case.name == "one tag, back and forth":
+        if (least, window_s) != (5, 600) or not events:
             continue
         rows = [
             Event(e["sequence"], PREFIX + e["type"], "/ci/git", e["subject"], e["time"], {**e, "time": None})
@@ -99,7 +98,7 @@ def test_the_engine_s_correlation_finds_the_bursts_of_exercise_5_3_where_tags_an
         bursts = [list(match.sequences) for match in find_matches(rule, rows)]
         assert case.accept(bursts), (case.name, case.accept(bursts))
         compared += 1
-    assert compared >= 14
+    assert compared >= 15
 
 
 def test_a_note_holds_as_it_was_signed_and_for_its_own_origin() -> None:
