@@ -171,8 +171,8 @@ class World:
     @_part
     def monitor(self) -> Monitor:
         """The monitor: detections on new events, alert rules on metrics, and the alerts of both."""
+        from chainlab.monitor.metrics.scrapes import read_metrics
         from chainlab.monitor.monitor import Monitor
-        from chainlab.monitor.scrapes import read_metrics
 
         data = course_root() / "data"
         monitor = Monitor(

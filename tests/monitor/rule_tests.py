@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chainlab.monitor.alert_rules import AlertEvaluation, AlertRule
-from chainlab.monitor.promql_parser import SeriesSelector, parse_query, seconds
-from chainlab.monitor.series import Labels, Series
+from chainlab.monitor.metrics.alert_rules import AlertEvaluation, AlertRule
+from chainlab.monitor.metrics.promql_parser import SeriesSelector, parse_query, seconds
+from chainlab.monitor.metrics.series import Labels, Series
 
 MISSING = "missing"
 PROGRESSION = re.compile(r"([-+.\d]+?)(?:([-+])([.\d]+))?x(\d+)")

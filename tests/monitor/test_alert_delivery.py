@@ -19,11 +19,11 @@ from alert_receiver import AlertReceiver
 
 import chainlab
 from chainlab.errors import MalformedInput, Unavailable
-from chainlab.monitor.alert_book import AlertBook
-from chainlab.monitor.alert_rules import load_alert_rules
-from chainlab.monitor.alerts import Signal
+from chainlab.monitor.alerts.alert import Signal
+from chainlab.monitor.alerts.alert_book import AlertBook
+from chainlab.monitor.alerts.webhook import Webhook
+from chainlab.monitor.metrics.alert_rules import load_alert_rules
 from chainlab.monitor.observers import report
-from chainlab.monitor.webhook import Webhook
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from rule_tests import embedded
 
-from chainlab.monitor.alert_rules import AlertRule, load_alert_rules, parse_alert_rules
-from chainlab.monitor.promql_parser import seconds
+from chainlab.monitor.metrics.alert_rules import AlertRule, load_alert_rules, parse_alert_rules
+from chainlab.monitor.metrics.promql_parser import seconds
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "data" / "alerts"

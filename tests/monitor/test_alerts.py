@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from chainlab.errors import MalformedInput
-from chainlab.monitor.alert_book import AlertBook
-from chainlab.monitor.alerts import Signal
+from chainlab.monitor.alerts.alert import Signal
+from chainlab.monitor.alerts.alert_book import AlertBook
 
 EARLY, LATE = "2026-05-08T02:00:00Z", "2026-05-08T02:07:00Z"
 TAG = Signal("tag_moved", "high", "v1", "a tag moved", "Freeze.", ("T1195.002",), EARLY, EARLY, (3,))
@@ -105,8 +105,8 @@ def test_a_condition_that_ended_resolves_its_alert_and_no_other(opened: Callable
 WRITER = """
 import sys
 from pathlib import Path
-from chainlab.monitor.alert_book import AlertBook
-from chainlab.monitor.alerts import Signal
+from chainlab.monitor.alerts.alert_book import AlertBook
+from chainlab.monitor.alerts.alert import Signal
 book = AlertBook(Path(sys.argv[1]), now=lambda: "2026-05-08T02:00:00Z")
 for number in range(book.cursor() + 1, 10**6):
     subject = f"v{number % 7}"

@@ -18,7 +18,7 @@ from playwright.sync_api import expect, sync_playwright
 import chainlab
 from chainlab.lab import Lab
 from chainlab.monitor import app
-from chainlab.monitor.alerts import Signal
+from chainlab.monitor.alerts.alert import Signal
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]

@@ -17,7 +17,7 @@ from chainlab.database import connect
 from chainlab.errors import Unavailable
 from chainlab.events import Events
 from chainlab.monitor import monitor as monitor_module
-from chainlab.monitor.metrics import exposition
+from chainlab.monitor.metrics.exposition import exposition
 from chainlab.monitor.monitor import Monitor
 from chainlab.monitor.observers import Observer, report
 

@@ -22,7 +22,7 @@ from chainlab.deploy.admission import pinned
 from chainlab.deploy.deployment import Deployed
 from chainlab.deploy.prediction_service import BEHAVIOUR, model_served
 from chainlab.errors import InUse, Refused, Unavailable
-from chainlab.monitor.event_totals import EventTotals
+from chainlab.monitor.metrics.event_totals import EventTotals
 from chainlab.monitor.reverification import Reverification, ReverificationObserver
 from chainlab.monitor.runtime import RuntimeObserver
 from chainlab.policy.gate import Gate

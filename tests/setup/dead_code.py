@@ -36,8 +36,8 @@ DRILL = "until the issue 'The compromised-dependency drill that reviewers replay
 # FILE NAME-PATTERN → reason; FILE is a path or a pattern of one.
 ALLOWED: dict[str, str] = {
     "src/chainlab/monitor/logwatch/watch_list.py *": SHAPE,  # read by name, from the table of Fulcio's extensions
-    "src/chainlab/monitor/alerts.py acknowledged_by": TEMPLATE,
-    "src/chainlab/monitor/alerts.py resolved_by": TEMPLATE,
+    "src/chainlab/monitor/alerts/alert.py acknowledged_by": TEMPLATE,
+    "src/chainlab/monitor/alerts/alert.py resolved_by": TEMPLATE,
     "* do_GET": FRAMEWORK,
     "* do_POST": FRAMEWORK,
     "* log_message": FRAMEWORK,

@@ -27,7 +27,7 @@ from starlette.routing import Route
 
 from chainlab.digests import Digest
 from chainlab.errors import MalformedInput, Refused
-from chainlab.monitor.metrics import CONTENT_TYPE, exposition
+from chainlab.monitor.metrics.exposition import CONTENT_TYPE, exposition
 from chainlab.protocol import refusals
 from chainlab.registry.rendering import refuse, render, url
 from chainlab.trust import wire

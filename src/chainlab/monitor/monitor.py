@@ -28,18 +28,18 @@ from chainlab.database import connect
 from chainlab.display import Cell, Display, Mark, Shown
 from chainlab.errors import ChainlabError, InUse
 from chainlab.events import Event, Events
-from chainlab.monitor.alert_book import STATE, AlertBook
-from chainlab.monitor.alert_rules import ActiveAlert, AlertEvaluation, load_alert_rules
-from chainlab.monitor.alerts import AlertList, Notice, Signal
+from chainlab.monitor.alerts.alert import AlertList, Notice, Signal
+from chainlab.monitor.alerts.alert_book import STATE, AlertBook
+from chainlab.monitor.alerts.webhook import Webhook
 from chainlab.monitor.detections import Detection, Detections, load_detections
 from chainlab.monitor.event_memory import EventMemory
 from chainlab.monitor.matching import Match, find_matches
-from chainlab.monitor.metrics import Metrics
+from chainlab.monitor.metrics.alert_rules import ActiveAlert, AlertEvaluation, load_alert_rules
+from chainlab.monitor.metrics.exposition import Metrics
+from chainlab.monitor.metrics.scrapes import JOB, Scrapes, read_exposition
+from chainlab.monitor.metrics.series import Labels, labels
 from chainlab.monitor.observers import Observer
 from chainlab.monitor.schedule import MONITOR, Schedule
-from chainlab.monitor.scrapes import JOB, Scrapes, read_exposition
-from chainlab.monitor.series import Labels, labels
-from chainlab.monitor.webhook import Webhook
 
 __all__ = ["Monitor", "MonitorLook"]
 

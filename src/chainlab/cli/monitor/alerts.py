@@ -10,7 +10,7 @@ from chainlab.cli.terminal import echo, echo_json
 from chainlab.errors import MalformedInput, Unavailable
 
 if TYPE_CHECKING:
-    from chainlab.monitor.alerts import AlertList
+    from chainlab.monitor.alerts.alert import AlertList
 
 __all__ = ["alerts", "print_alerts"]
 
@@ -34,8 +34,8 @@ def alerts(resolved: bool, ack: int | None, resolve: int | None, by: str, reason
 
     Exit status: 0, also when alerts fire; `chainlab monitor run --once` looks and answers with its status.
     """
-    from chainlab.monitor.alert_book import STATE, AlertBook
-    from chainlab.monitor.alerts import AlertList
+    from chainlab.monitor.alerts.alert import AlertList
+    from chainlab.monitor.alerts.alert_book import STATE, AlertBook
     from chainlab.workspace import learner_workspace
 
     if ack and resolve:

@@ -13,7 +13,7 @@ from chainlab.cli.monitor.alerts import print_alerts
 from chainlab.cli.terminal import echo
 
 if TYPE_CHECKING:
-    from chainlab.monitor.alerts import Notice
+    from chainlab.monitor.alerts.alert import Notice
     from chainlab.monitor.monitor import Monitor, MonitorLook
 
 __all__ = ["run"]

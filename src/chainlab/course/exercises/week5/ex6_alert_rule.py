@@ -1,8 +1,8 @@
 """Cases for exercise 5.6: alert rules of Prometheus, evaluated over an hour of metrics.
 
-The embedded evaluation (`chainlab.monitor.alert_rules`) looks every half minute, as Prometheus would. Every timeline
-has a time when an alert is due and one when none may fire (`fixtures.metric_timelines`), so rules that never fire and
-rules that always fire are right nowhere.
+The embedded evaluation (`chainlab.monitor.metrics.alert_rules`) looks every half minute, as Prometheus would. Every
+timeline has a time when an alert is due and one when none may fire (`fixtures.metric_timelines`), so rules that never
+fire and rules that always fire are right nowhere.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 from chainlab.course.cases import Case, LabContext, Miss
 from chainlab.course.exercises.fixtures.metric_timelines import EVERY_S, FAILING, NO_DATA, Timeline
-from chainlab.monitor.alert_rules import AlertEvaluation, parse_alert_rules
-from chainlab.monitor.series import Series, labels
+from chainlab.monitor.metrics.alert_rules import AlertEvaluation, parse_alert_rules
+from chainlab.monitor.metrics.series import Series, labels
 
 __all__ = ["cases", "evaluated", "sample"]
 

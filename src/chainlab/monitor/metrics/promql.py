@@ -21,7 +21,7 @@ from itertools import pairwise
 from typing import Final, TypeAlias
 
 from chainlab.errors import MalformedInput
-from chainlab.monitor.promql_parser import (
+from chainlab.monitor.metrics.promql_parser import (
     Aggregation,
     BinaryOperation,
     FunctionCall,
@@ -29,7 +29,7 @@ from chainlab.monitor.promql_parser import (
     NumberLiteral,
     SeriesSelector,
 )
-from chainlab.monitor.series import Labels, Series, milliseconds
+from chainlab.monitor.metrics.series import Labels, Series, milliseconds
 
 __all__ = ["Vector", "evaluate"]
 

@@ -20,9 +20,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from chainlab.monitor.alert_book import AlertBook
-from chainlab.monitor.alerts import LEVELS
-from chainlab.monitor.event_totals import BUCKETS, EventTotals
+from chainlab.monitor.alerts.alert import LEVELS
+from chainlab.monitor.alerts.alert_book import AlertBook
+from chainlab.monitor.metrics.event_totals import BUCKETS, EventTotals
 from chainlab.monitor.schedule import MONITOR, Schedule
 
 __all__ = ["CONTENT_TYPE", "Metrics", "exposition"]

@@ -22,8 +22,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from chainlab.errors import MalformedInput, Unavailable
-from chainlab.monitor.alert_book import AlertBook
-from chainlab.monitor.alerts import Alert, Notice
+from chainlab.monitor.alerts.alert import Alert, Notice
+from chainlab.monitor.alerts.alert_book import AlertBook
 
 __all__ = ["Webhook", "webhook_document"]
 

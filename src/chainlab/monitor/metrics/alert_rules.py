@@ -26,10 +26,10 @@ import yaml
 from pydantic import Field
 
 from chainlab.errors import ChainlabError, MalformedInput
-from chainlab.monitor.alerts import LEVELS
-from chainlab.monitor.promql import Vector, evaluate
-from chainlab.monitor.promql_parser import Node, parse_query, seconds
-from chainlab.monitor.series import Labels, Series
+from chainlab.monitor.alerts.alert import LEVELS
+from chainlab.monitor.metrics.promql import Vector, evaluate
+from chainlab.monitor.metrics.promql_parser import Node, parse_query, seconds
+from chainlab.monitor.metrics.series import Labels, Series
 from chainlab.shapes import Many, Shape, Text
 
 __all__ = ["ActiveAlert", "AlertEvaluation", "AlertRule", "AlertRules", "load_alert_rules", "parse_alert_rules"]

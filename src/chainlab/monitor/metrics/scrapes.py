@@ -20,8 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chainlab.database import SqliteStore
 from chainlab.errors import MalformedInput, Unavailable
-from chainlab.monitor.promql_parser import LONGEST_RANGE
-from chainlab.monitor.series import LOOKBACK, Labels, Series, labels
+from chainlab.monitor.metrics.promql_parser import LONGEST_RANGE
+from chainlab.monitor.metrics.series import LOOKBACK, Labels, Series, labels
 
 __all__ = ["JOB", "KEPT_S", "Scrapes", "read_exposition", "read_metrics"]
 

@@ -1,7 +1,7 @@
 """Alerts: what a person has to look at, and what is to be done first.
 
 A rule that matches gives a `Signal`. Signals of one rule about one subject are one `Alert` while it is open
-(`chainlab.monitor.alert_book` keeps them). Every change of its state is a `Notice`.
+(`chainlab.monitor.alerts.alert_book` keeps them). Every change of its state is a `Notice`.
 
 Times are scenario time while a drill goes on, else real time, RFC 3339: the time of an alert, of its acknowledgement
 and of its resolution can be subtracted.

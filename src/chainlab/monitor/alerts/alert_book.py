@@ -23,7 +23,7 @@ from chainlab.clock import rfc3339, utc_now
 from chainlab.database import SqliteStore, connect
 from chainlab.errors import MalformedInput
 from chainlab.events import Events
-from chainlab.monitor.alerts import LEVELS, Alert, AlertList, Notice, Signal
+from chainlab.monitor.alerts.alert import LEVELS, Alert, AlertList, Notice, Signal
 
 __all__ = ["STATE", "AlertBook"]
 

@@ -1,0 +1,1 @@
+"""Metrics: the numbers on `/metrics`, and Prometheus' alert rules about them."""
