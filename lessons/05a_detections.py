@@ -296,7 +296,7 @@ _ = ax.set(
 
 # %% [markdown]
 # In words: at one attack in 200, a false-positive rate of 1 % still gives one right alarm in three. At one in 10,000
-# the same takes 0.01 %: one false alarm in ten thousand honest uploads. The dotted lines are the three base rates at
+# the same takes 0.02 %: one false alarm in five thousand honest uploads. The dotted lines are the three base rates at
 # which this course states every precision: a targeted week, a bad year, and the quiet that you hope for.
 #
 # Axelsson said so in 1999: what limits a detector is not the attacks that it misses but the honest events that it

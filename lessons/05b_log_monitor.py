@@ -137,8 +137,8 @@ _ = diagrams.growth(5, 7, title="Four hashes rebuild both roots: the one you kep
 # In the figure, the five entries that you knew are filled, and the four hashes of the proof are ringed: 0–3, 4, 5 and 6.
 # Four entries would be a complete subtree whose root you have already, so one more hash (4–6) does.
 #
-# Both. The same hash of 0–3 and the same leaf 4 are in both roots, so nobody changed, removed or moved one of the five.
-# That is a **consistency proof** (RFC 6962, section 2.1.2). A wrong hash would have missed one of
+# Both lines are True. The same hash of 0–3 and the same leaf 4 are in both roots, so nobody changed, removed or moved
+# one of the five. That is a **consistency proof** (RFC 6962, section 2.1.2). A wrong hash would have missed one of
 # the two roots.
 #
 # **Change it.** Put `leaf6` in the place of `leaf4` in the line of `old_root`, then of `new_root`. Which line turns

@@ -360,7 +360,8 @@ print("all four ran:", all_ran)
 # - *By ctypes*: the name `system` was looked up, which is a trace. What was called with it, nobody says. Native code in a
 #   package is the same: its loading is seen, and then it is alone.
 # - *multiprocessing's own start* goes below the function that raises the audit event. Nothing to see, in pure Python.
-# - *A second interpreter* has no hook: one that was added in Python belongs to one interpreter.
+# - *A second interpreter* has no hook: one that was added in Python belongs to one interpreter. That one was made is the
+#   trace; what runs in it, nobody says.
 #
 # Code in the process can also reach into the hook's memory and empty its tables. Python's documentation says so itself:
 # such hooks are "not suitable for implementing a 'sandbox'", and malicious code can "trivially disable or bypass" them.
