@@ -165,7 +165,7 @@ print((lab.data / "watchlists/acme.toml").read_text().split("\n\n")[1])
 
 # %% [markdown]
 # *Report whatever a workflow of acme signs. It is expected when the issuer is the CI's, the workflow is `release.yml`,
-# and it runs for a version's tag.* The fields are those of the certificate, as Fulcio names its extensions [V:
+# and a push of a version's tag started it.* The fields are those of the certificate, as Fulcio names its extensions [V:
 # sigstore/fulcio, oid-info.md].
 #
 # ## A stolen identity
