@@ -48,16 +48,24 @@ lab = chainlab.open("05_monitoring", seed=seed)
 # | `poisoned-model` | a model does something while it is loaded that its release was not tested to do | a scanner refuses every forest, this honest one too |
 # | `startup-hook` | a wheel brings a file that every start of Python runs | an editable install has a `.pth` file, and so does its source |
 #
-# Five types of events matter. Their fields, as the services write them (a field that does not apply is None):
+# Five types of events matter. Here are the fields that you may need, as the services write them (a field that does not
+# apply is None); [docs/events.md](../docs/events.md) has all of them:
 
 # %%
 from chainlab.course.exercises.week5.ex1_coverage import coverage, watch
 from chainlab.event_types import EVENT_TYPES
 
-for kind in ("artifact.published", "artifact.served", "artifact.inspected", "change.pushed", "service.behaved"):
+fields = {
+    "artifact.published": ["project", "file", "by", "run", "run_failed", "attested", "since_last_s", "about"],
+    "artifact.served": ["project", "version", "age_s", "origin"],
+    "artifact.inspected": ["project", "compared", "new_files", "startup_files", "changed_files"],
+    "change.pushed": ["who", "kind", "ref", "moved", "age_s", "batch"],
+    "service.behaved": ["action", "target", "expected", "phase"],
+}
+for kind, names in fields.items():
     print(f"{kind}: {EVENT_TYPES[kind].meaning}")
-    for name, meaning in EVENT_TYPES[kind].fields.items():
-        print(f"    {name:20} {meaning}")
+    for name in names:
+        print(f"    {name:14} {EVENT_TYPES[kind].fields[name]}")
 
 # %% [markdown]
 # Look at `run`, `batch` and `startup_files`. A rule about one event cannot say "and no run came before it", so the
@@ -143,8 +151,8 @@ pd.DataFrame(coverage(sign, seed)).T
 # *unit*, the type of event that makes one trial.
 
 # %%
-shown = (lab.data / "detections/attestation_lost.yml").read_text()
-print(shown[shown.index("logsource") :])
+example_rule = (lab.data / "detections/attestation_lost.yml").read_text()
+print(example_rule[example_rule.index("logsource") :])
 
 # %% [markdown]
 # Is it a good rule? "It found 17 of 25" says half. Three numbers decide what an alarm is worth:
@@ -165,7 +173,7 @@ from pprint import pprint
 
 from chainlab.course.exercises.week5.ex2_detection import detection, interval, try_rule, tuning_attacks
 
-weekend = shown.replace("attestation_lost: true", "weekday|gte: 6")
+weekend = example_rule.replace("attestation_lost: true", "weekday|gte: 6")
 pprint(try_rule(weekend), sort_dicts=False)
 
 # %% [markdown]
@@ -185,7 +193,7 @@ pprint(try_rule(weekend), sort_dicts=False)
 # the base rate. Return the precision as `(low, best, high)`. `interval(count, n)` gives the lowest and the highest rate that
 # a count allows, here 95 % for two together. Where there was no false alarm, `best` is None: nobody knows the rate.
 # <details><summary>Hint 1</summary>For the rule: what would be different if the same thief attacked another company, at another hour? And for `worth`: which recall and which rate together make the worst case?</details>
-# <details><summary>Hint 2</summary>Begin with `shown`, the whole file, and add one selection at a time: `run`, `run_failed`, `attestation_lost`, `identity_changed`. A condition can say `published and (a or b)`. After each step read "false alarms about". `low` takes the lowest recall with the highest FPR.</details>
+# <details><summary>Hint 2</summary>Begin with `example_rule`, the whole file, and add one selection at a time: `run`, `run_failed`, `attestation_lost`, `identity_changed`. A condition can say `published and (a or b)`. After each step read "false alarms about". `low` takes the lowest recall with the highest FPR.</details>
 
 # %% tags=["exercise"]
 def rule() -> str:
@@ -408,8 +416,8 @@ faces = {"yours": "abcde", "theirs": "abXdefg"}
 trees = {name: MerkleTree(b"".join(leaf_hash(entry.encode()) for entry in entries)) for name, entries in faces.items()}
 for name, tree in trees.items():
     size = len(tree)
-    shown = verify_inclusion(leaf_hash(b"b"), 1, size, tree.inclusion(1, size), tree.root(size))
-    print(name, "of size", size, "has entry b:", shown, "· root of its first five:", tree.root(5).hex()[:8])
+    included = verify_inclusion(leaf_hash(b"b"), 1, size, tree.inclusion(1, size), tree.root(size))
+    print(name, "of size", size, "has entry b:", included, "· root of its first five:", tree.root(5).hex()[:8])
 
 # %% [markdown]
 # Entry `b` is in both, at the same index, and both proofs hold. Still the two cannot both be true: the first five entries

@@ -103,10 +103,10 @@ done = lab.run([*upload, "--username", "__token__", "--password", stolen, forged
 # Each service reports what it does as an event, in the transaction that does it. Both uploads are
 # `artifact.published`.
 #
-# **Predict** what the thief's event says. "yes", "no", or "nothing" for a field that is empty.
+# **Predict** what the thief's event says of three comparisons: "yes", "no", or "nothing" for a field that is empty.
 
 # %% tags=["predict"]
-prediction = {"run": None, "attested": None, "attestation_lost": None, "identity_changed": None}
+prediction = {"attested": None, "attestation_lost": None, "identity_changed": None}
 uploads = {event.data.get("version"): event for event in lab.events("artifact.published")}
 good, theft = uploads["1.4.0"], uploads[version]
 words = {True: "yes", False: "no", None: "nothing"}
@@ -319,7 +319,7 @@ measured
 # `publish_without_run` is the rule from above, as the course has it. It finds most of the thefts: the others used a run.
 # Its false alarms look negligible, a few in thousands, and still at 1:10,000 not one alarm in ten is a theft.
 # `release_off_hours` fires whenever somebody works late. It names no technique but says *hygiene*, because no attack
-# needs the night: nobody should be woken by it.
+# needs the night. It finds as many as it does because our made-up thieves like the dark; real ones choose their hour.
 #
 # Who rang? Each honest history has *hard cases*, which look like attacks and are none.
 

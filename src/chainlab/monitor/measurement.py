@@ -111,7 +111,7 @@ class RuleMeasurement:
         value = precision(recall, rate, base_rate) if recall is not None and rate else None
         return Precision(base_rate, value, low or 0.0, 1.0 if high is None else high)
 
-    def false_positive_rate(self) -> str:
+    def false_positive_rate(self, *, interval: bool = True) -> str:
         """Write the rate with its unit, n and interval: "≤ 0.0030 (0 of 1000 artifact.published)"."""
         rate = self.false_positives
         of = f"{rate} {self.detection.unit}"
@@ -120,7 +120,7 @@ class RuleMeasurement:
         if not rate.count:
             return f"≤ {min(1.0, 3 / rate.n):.4f} ({of})"
         low, high = rate.interval()
-        return f"{rate.value:.4f} ({low:.4f} to {high:.4f}; {of})"
+        return f"{rate.value:.4f} ({low:.4f} to {high:.4f}; {of})" if interval else f"{rate.value:.4f} ({of})"
 
     def document(self) -> dict[str, Any]:
         """Return the figures as JSON can hold them."""
@@ -164,7 +164,7 @@ class Measurement(Shown):
             "technique",
             "recall",
             "FPR",
-            *(f"precision 1:{1 / rate:,.0f}" for rate in BASE_RATES),
+            *(f"{'precision ' if rate == BASE_RATES[0] else ''}1:{1 / rate:,.0f}" for rate in BASE_RATES),
             "a week",
         )
         rows = [self._row(rule) for rule in self.rules]
@@ -176,7 +176,8 @@ class Measurement(Shown):
         if rule.failed:
             return (name, technique, f"not asked: {rule.failed}", *[""] * 5)
         weekly = "–" if rule.alerts_a_week is None else _a_week(rule.alerts_a_week)
-        return (name, technique, str(rule.recall), rule.false_positive_rate(), *map(str, rule.precisions), weekly)
+        rate = rule.false_positive_rate(interval=False)  # the intervals of the precisions have it already
+        return (name, technique, str(rule.recall), rate, *map(str, rule.precisions), weekly)
 
 
 def precision(recall: float, false_positive_rate: float, base_rate: float) -> float | None:

@@ -204,7 +204,7 @@ class ReverificationObserver:
         for check in decision.refusals:
             yield Answer(question, causes.get(check.rule, "revoked"), f"{check.rule}: {check.message}")
 
-    def _behaviour(self, current: Deployed, question: str, _: Path) -> Iterator[Answer]:
+    def _behaviour(self, current: Deployed, question: str, folder: Path) -> Iterator[Answer]:
         digest = str(pinned(current.reference)[1])
         with closing(connect(self._database)) as connection:
             events = Events(connection)
@@ -214,11 +214,9 @@ class ReverificationObserver:
         unexpected = [e.data for e in behaved if not e.data["expected"]]
         if unexpected:
             first = unexpected[0]
-            yield Answer(
-                question,
-                "runtime",
-                f"{len(unexpected)} unexpected, first {first['action']} {first['target']} at {first['phase']}",
-            )
+            target = str(first["target"]).removeprefix(f"{folder}/")
+            why = f"{len(unexpected)} unexpected, first {first['action']} {target} at {first['phase']}"
+            yield Answer(question, "runtime", why)
 
 
 def _files(current: Deployed, question: str, folder: Path) -> Iterator[Answer]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from chainlab.course.cases import Case, LabContext, Miss
+from chainlab.errors import MalformedInput
 from chainlab.events import PREFIX, Event
 from chainlab.monitor.detections import Detection, load_detections
 from chainlab.monitor.histories import HELD_OUT, TUNING, History, attacked, benign
@@ -82,7 +83,12 @@ def detection(rule: Rule, worth: Worth) -> Callable[..., Any]:
     """Make one function of both answers: it measures the rule on histories, or asks what an alarm is worth."""
 
     def run(task: str, *numbers: Any) -> Any:
-        return _measured(rule(), tuple(numbers[0])) if task == "rule" else worth(*numbers)
+        if task != "rule":
+            return worth(*numbers)
+        text = rule()
+        if not isinstance(text, str):
+            raise MalformedInput(f"rule() returned {type(text).__name__}", hint="return the text of a Sigma rule")
+        return _measured(text, tuple(numbers[0]))
 
     return run
 
