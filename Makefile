@@ -2,7 +2,7 @@
 # the tests also git and Node.js. Plain make: it runs on GNU make 3.81, which macOS has.
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 
 BIN := .venv/bin
 LEARNER := .venv/.learner
@@ -10,7 +10,7 @@ TESTS := .venv/.tests
 WHEELS := .cache/wheelhouse/.complete
 
 # Which tests: `make test T=tests/policy K=words` (pytest's -k) or `M=crash` (a marker, pytest's -m).
-# A selection runs in one process, all of them in WORKERS.
+# A selection runs in one process, all of them in WORKERS: a third one works on two cores while others wait.
 T ?=
 K ?=
 M ?=
